@@ -1,0 +1,1 @@
+"""The ports on real engines. An adapter sees ``ports`` and ``model`` only."""

@@ -1,0 +1,1 @@
+"""One machine: SQLite for rows, vectors, words and queues, and an ONNX embedder."""

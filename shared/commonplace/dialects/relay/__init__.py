@@ -1,0 +1,1 @@
+"""MemoryRelay's API."""

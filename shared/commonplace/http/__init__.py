@@ -1,0 +1,1 @@
+"""What every HTTP function shares: authentication, body limit, request id, error rendering."""

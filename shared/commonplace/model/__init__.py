@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and value objects. They import nothing of the rest of the house."""

@@ -1,0 +1,54 @@
+"""API keys, and who a request turns out to be."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What a key may do. ADMIN implies the others."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    ADMIN = "admin"
+
+
+def hashed(token: str) -> str:
+    """The lower-case hex SHA-256 under which a key is stored; keys are random, so that no salt is needed."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is stored: its hash and its first letters, never the key."""
+
+    id: str
+    tenant: str
+    hash: str
+    prefix: str
+    permissions: tuple[Permission, ...]
+    created_at: datetime
+    name: str | None = None
+    daily_limit_usd: float | None = None
+    monthly_limit_usd: float | None = None
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def good(self, now: datetime) -> bool:
+        """Whether it opens anything at ``now``."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Whom a request comes from: the tenant, which every read and write below takes, and what its key allows."""
+
+    tenant: str
+    key: str
+    permissions: frozenset[Permission]
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the key allows this."""
+        return permission in self.permissions or Permission.ADMIN in self.permissions

@@ -1,0 +1,88 @@
+"""The whole error tree. A dialect turns each of these into a status and a body of its own.
+
+CommonplaceError
+├── Invalid          a value that the caller can mend
+│   └── Malformed    not even readable: broken JSON
+├── Unauthenticated
+├── Forbidden
+├── NotFound
+├── Conflict
+├── TooLarge
+├── RateLimited      carries ``retry_after``
+└── Unavailable      a part of the service is down; carries ``retry_after``
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one field of a request. ``field`` is its path on the wire (``memories.0.content``)."""
+
+    field: str
+    message: str
+
+
+class CommonplaceError(Exception):
+    """The root. ``message`` is meant for the caller and never holds a secret or another tenant's data."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Invalid(CommonplaceError):
+    """The request says something that cannot be done; ``problems`` names each field."""
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "Invalid":
+        """One problem with one field."""
+        return cls(f"{field}: {message}", (Problem(field, message),))
+
+
+class Malformed(Invalid):
+    """The body could not be read at all."""
+
+
+class Unauthenticated(CommonplaceError):
+    """No key, or one that is unknown, revoked or expired."""
+
+
+class Forbidden(CommonplaceError):
+    """The key is good, but does not allow this."""
+
+
+class NotFound(CommonplaceError):
+    """No such thing in the caller's tenant. ``noun`` is what was looked for, as in ``memory``."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__(f"{noun.capitalize()} not found")
+        self.noun = noun
+
+
+class Conflict(CommonplaceError):
+    """Something with that name exists, or someone else changed it at the same time."""
+
+
+class TooLarge(CommonplaceError):
+    """The body is over the limit."""
+
+
+class RateLimited(CommonplaceError):
+    """Too many requests. ``retry_after`` is in whole seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(CommonplaceError):
+    """A part of the service is down or too slow. ``retry_after`` is in whole seconds."""
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

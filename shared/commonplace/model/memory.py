@@ -1,0 +1,130 @@
+"""The memory: what the service exists to keep."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from commonplace.model.scope import Scope
+from commonplace.model.values import Metadata
+
+
+class State(StrEnum):
+    """How far a memory is. READY promises that a search finds it, not merely that it has a vector."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Tier(StrEnum):
+    """How much a memory matters, in three steps."""
+
+    HOT = "hot"
+    WARM = "warm"
+    COLD = "cold"
+
+    @classmethod
+    def of(cls, importance: float) -> "Tier":
+        """The tier that an importance in [0,1] falls into: hot from 0.8, warm from 0.4, cold below."""
+        if importance >= 0.8:
+            return cls.HOT
+        return cls.WARM if importance >= 0.4 else cls.COLD
+
+
+def content_hash(content: str) -> str:
+    """The lower-case hex SHA-256 of the content's UTF-8 bytes, exactly as received."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """One memory. Every change makes a new value with a higher ``revision``.
+
+    ``content_revision`` is the revision that brought the present content: what an index says of an older revision than
+    that is stale, what it says of a newer one still finds the right text. ``marked_at`` is set while the index has not
+    yet caught up with the row, and is the time at which that began; the sweeper looks for it. ``passages`` is the
+    number of passages that the index holds or may hold, so that surplus ones can be removed. ``origin`` is the dialect
+    that created the memory. ``claim`` is the key under which this content was claimed against duplicates.
+    """
+
+    id: str
+    tenant: str
+    scope: Scope
+    origin: str
+    content: str
+    content_hash: str
+    kind: str
+    importance: float
+    tier: Tier
+    created_at: datetime
+    updated_at: datetime
+    occurred_at: datetime
+    tags: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+    confidential: bool = False
+    state: State = State.PENDING
+    failure: str | None = None
+    revision: int = 1
+    content_revision: int = 1
+    model: str | None = None
+    passages: int = 0
+    marked_at: datetime | None = None
+    expires_at: datetime | None = None
+    archived_at: datetime | None = None
+    notify_url: str | None = None
+    claim: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a search finds it."""
+        return self.state is State.READY
+
+    def expired(self, now: datetime) -> bool:
+        """Whether its time is over at ``now``."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """What stays of a deleted memory for a while: enough to turn away late messages, and nothing of its content.
+
+    ``marked_at`` is set until the index has let go of it.
+    """
+
+    id: str
+    tenant: str
+    revision: int
+    passages: int
+    spaces: tuple[str, ...]
+    deleted_at: datetime
+    marked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A memory as a caller asks for it. ``agent`` is an id or a name; None is for dialects without agents."""
+
+    content: str
+    agent: str | None
+    origin: str
+    scope: Scope = Scope()
+    kind: str = "fact"
+    importance: float = 0.5
+    tier: Tier | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
+    confidential: bool = False
+    occurred_at: datetime | None = None
+    notify_url: str | None = None
+    duplicate_threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What an update asks for; ``None`` leaves a part as it is. ``metadata`` replaces the old metadata."""
+
+    content: str | None = None
+    metadata: Metadata | None = None
+    importance: float | None = None
+    tier: Tier | None = None

@@ -1,0 +1,28 @@
+"""Where a memory belongs."""
+
+from dataclasses import dataclass
+
+DEFAULT_STORE = "default"
+"""The store that always exists, and that every dialect without stores writes to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The place of a memory inside its tenant. ``None`` says that a part is absent; an empty string is a value.
+
+    ``agent`` is the id of a registered agent. ``session`` is the id of a registered session or any other label that
+    the caller gave; the other parts are the caller's own words, kept to the letter.
+    """
+
+    store: str = DEFAULT_STORE
+    organization: str | None = None
+    user: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    project: str | None = None
+    role: str | None = None
+    team: str | None = None
+
+
+SCOPE_PARTS: tuple[str, ...] = ("store", "organization", "user", "agent", "session", "project", "role", "team")
+"""The names of the parts of a scope, in the order in which keys print them."""

@@ -1,0 +1,1 @@
+"""The rows: key builders, item codecs and one repository per noun, over the Table port."""
