@@ -1,7 +1,7 @@
 """API keys, and who a request turns out to be."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -43,11 +43,16 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a request comes from: the tenant, which every read and write below takes, and what its key allows."""
+    """Whom a request comes from: the tenant, which every read and write below takes, and what its key allows.
+
+    ``secret`` signs the webhooks that this key asks for without naming a secret: the stored hash of the key, which the
+    holder of the key can work out as well.
+    """
 
     tenant: str
     key: str
     permissions: frozenset[Permission]
+    secret: str = field(repr=False)
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows this."""

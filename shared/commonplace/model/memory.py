@@ -17,6 +17,10 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+HOT_FROM = 0.8
+WARM_FROM = 0.4
+
+
 class Tier(StrEnum):
     """How much a memory matters, in three steps."""
 
@@ -27,14 +31,22 @@ class Tier(StrEnum):
     @classmethod
     def of(cls, importance: float) -> "Tier":
         """The tier that an importance in [0,1] falls into: hot from 0.8, warm from 0.4, cold below."""
-        if importance >= 0.8:
+        if importance >= HOT_FROM:
             return cls.HOT
-        return cls.WARM if importance >= 0.4 else cls.COLD
+        return cls.WARM if importance >= WARM_FROM else cls.COLD
 
 
 def content_hash(content: str) -> str:
     """The lower-case hex SHA-256 of the content's UTF-8 bytes, exactly as received."""
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """A URL that one request asked to be told at, and the secret that signs for it."""
+
+    url: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +57,7 @@ class Memory:
     that is stale, what it says of a newer one still finds the right text. ``marked_at`` is set while the index has not
     yet caught up with the row, and is the time at which that began; the sweeper looks for it. ``passages`` is the
     number of passages that the index holds or may hold, so that surplus ones can be removed. ``origin`` is the dialect
-    that created the memory. ``claim`` is the key under which this content was claimed against duplicates.
+    that created the memory; ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
     """
 
     id: str
@@ -69,10 +81,11 @@ class Memory:
     content_revision: int = 1
     model: str | None = None
     passages: int = 0
+    ready_at: datetime | None = None
     marked_at: datetime | None = None
     expires_at: datetime | None = None
     archived_at: datetime | None = None
-    notify_url: str | None = None
+    notify: Notify | None = None
     claim: str | None = None
 
     @property
@@ -103,12 +116,16 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A memory as a caller asks for it. ``agent`` is an id or a name; None is for dialects without agents."""
+    """A memory as a caller asks for it.
+
+    ``agent`` is an id or a name; None is for dialects without agents. With a ``duplicate_threshold`` (a cosine) a memory
+    of the same scope that says the same is taken instead of a new one.
+    """
 
     content: str
     agent: str | None
     origin: str
-    scope: Scope = Scope()
+    scope: Scope = field(default_factory=Scope)
     kind: str = "fact"
     importance: float = 0.5
     tier: Tier | None = None
@@ -116,7 +133,7 @@ class Draft:
     metadata: Metadata = field(default_factory=dict)
     confidential: bool = False
     occurred_at: datetime | None = None
-    notify_url: str | None = None
+    notify: Notify | None = None
     duplicate_threshold: float | None = None
 
 

@@ -33,6 +33,18 @@ class Webhook:
         return self.enabled and (not self.event_types or event in self.event_types)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a memory. Its id is the same however often it is told."""
+
+    id: str
+    type: EventType
+    at: datetime
+    memory: str
+    agent: str | None
+    state: str
+
+
 class DeliveryState(StrEnum):
     """How far a delivery is."""
 
@@ -54,7 +66,7 @@ class Attempt:
 class Delivery:
     """One event for one endpoint, with everything that was tried. ``webhook`` is None for a request's own URL.
 
-    ``due_at`` is when the next attempt may be made; None when there is none left.
+    ``secret`` is that of a request's own URL; an endpoint's stands in its row, so that it can be changed. ``due_at`` is when the next attempt may be made; None when there is none left.
     """
 
     id: str
@@ -63,6 +75,7 @@ class Delivery:
     url: str
     event: EventType
     body: str
+    secret: str | None = field(default=None, repr=False)
     created_at: datetime
     due_at: datetime | None
     state: DeliveryState = DeliveryState.PENDING

@@ -2,17 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from commonplace.model.space import Space
+
+Knots: TypeAlias = tuple[tuple[float, float], ...]
+"""A rising curve of straight lines through these points; flat before the first and after the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How this model's cosines read as relevance: a logistic curve with its middle (relevance 0.5) and its slope."""
+    """How evidence for this model reads as relevance in [0,1].
 
-    middle: float
-    slope: float
+    ``together``: from a passage's cosine, raised by the words that it shares with the query (core/relevance.py).
+    ``words``: from the share of the query's words alone, where there is no cosine.
+    """
+
+    together: Knots
+    words: Knots
 
 
 class Embedder(Protocol):

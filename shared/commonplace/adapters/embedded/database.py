@@ -4,6 +4,7 @@ Through ``apsw``, which brings its own SQLite: many Python builds cannot load ex
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Awaitable, Callable
@@ -57,12 +58,13 @@ class Database:
     """One SQLite file.
 
     ``write`` returns after the commit has reached the disk (``synchronous=FULL``). Writes that wait at the same time
-    share one commit. ``prepare`` functions make their tables, once, before anything else.
+    share one commit. ``prepare`` functions make their tables, once, before anything else. After ``close`` every method
+    raises ``Unavailable``.
     """
 
     def __init__(self, path: Path | str, prepare: tuple[Prepare, ...] = ()) -> None:
         self._path = str(path)
-        self._prepare = prepare
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._connections: list[apsw.Connection] = []
@@ -77,21 +79,37 @@ class Database:
 
     def read(self, work: Callable[[apsw.Connection], T]) -> Awaitable[T]:
         """Runs ``work`` on a reading connection, in one snapshot. It sees every write that has returned."""
+        self._check_open()
         return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def glance(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Runs one statement that finds a row by its key, on the caller's own thread: handing so little to another thread
+        costs more than doing it. It sees every write that has returned."""
+        self._check_open()
+        try:
+            return work(self._reading())
+        except apsw.Error as error:
+            raise _translated(error) from error
 
     def write(self, work: Callable[[apsw.Connection], T]) -> Awaitable[T]:
         """Runs ``work`` in a transaction that is durable when this returns, and undone if ``work`` raises."""
+        self._check_open()
         job = _Job(work)
         self._jobs.put(job)  # type: ignore[arg-type]  # a job of T is settled with its own T
         return job.future
 
     def close(self) -> None:
         """Finishes what was begun and closes the file."""
+        self._closed = True
         self._jobs.put(None)
         self._writer.join()
         self._readers.shutdown()
         for connection in self._connections:
             connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("The storage is closed")
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(self._path)
@@ -104,11 +122,16 @@ class Database:
         self._connections.append(connection)
         return connection
 
-    def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+    def _reading(self) -> apsw.Connection:
+        """The reading connection of this thread."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+        return connection
+
+    def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         try:
+            connection = self._reading()
             connection.execute("BEGIN")
             try:
                 return work(connection)
@@ -137,18 +160,33 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 job.run(connection)
+                if not connection.in_transaction:
+                    # A full disk and the like undo the whole transaction: what follows would commit by itself.
+                    raise apsw.AbortError("the transaction was undone by SQLite") from job.error
             connection.execute("COMMIT")
         except apsw.Error as error:
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                with contextlib.suppress(apsw.Error):  # it may be too broken to be undone, and the thread must go on
+                    connection.execute("ROLLBACK")
             for job in jobs:
                 job.error = job.error or error
+        waiting: dict[asyncio.AbstractEventLoop, list[_Job[object]]] = {}
         for job in jobs:
-            job.loop.call_soon_threadsafe(job.settle)
+            waiting.setdefault(job.loop, []).append(job)
+        for loop, settled in waiting.items():
+            with contextlib.suppress(RuntimeError):  # a loop that is closed has nobody who waits
+                loop.call_soon_threadsafe(_settle, settled)
+
+
+def _settle(jobs: list[_Job[object]]) -> None:
+    for job in jobs:
+        job.settle()
 
 
 def _translated(error: BaseException) -> BaseException:
     """SQLite's own failures (full disk, lock that does not end) as the error that the core knows."""
+    if isinstance(error, StopIteration):  # no future takes it, so its waiter would wait for ever
+        return RuntimeError("work ended in StopIteration")
     if not isinstance(error, apsw.Error):
         return error
     unavailable = Unavailable("The storage cannot be used now")

@@ -1,0 +1,1 @@
+"""Agents, keys, webhooks, health, and whatever no other function serves."""

@@ -1,0 +1,8 @@
+"""The Lambda function ``account``."""
+
+from mangum import Mangum
+
+from account.app import build
+from commonplace.wiring import services
+
+handler = Mangum(build(services()), lifespan="off")

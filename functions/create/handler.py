@@ -1,0 +1,8 @@
+"""The Lambda function ``create``."""
+
+from mangum import Mangum
+
+from commonplace.wiring import services
+from create.app import build
+
+handler = Mangum(build(services()), lifespan="off")

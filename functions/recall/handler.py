@@ -1,0 +1,8 @@
+"""The Lambda function ``recall``."""
+
+from mangum import Mangum
+
+from commonplace.wiring import services
+from recall.app import build
+
+handler = Mangum(build(services()), lifespan="off")

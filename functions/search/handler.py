@@ -1,0 +1,8 @@
+"""The Lambda function ``search``."""
+
+from mangum import Mangum
+
+from commonplace.wiring import services
+from search.app import build
+
+handler = Mangum(build(services()), lifespan="off")

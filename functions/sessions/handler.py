@@ -1,0 +1,8 @@
+"""The Lambda function ``sessions``."""
+
+from mangum import Mangum
+
+from commonplace.wiring import services
+from sessions.app import build
+
+handler = Mangum(build(services()), lifespan="off")

@@ -1,0 +1,1 @@
+"""What is stuck, what has expired, what is due: each minute."""

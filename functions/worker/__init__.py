@@ -1,0 +1,1 @@
+"""Embedding and webhook delivery, from the queues."""

@@ -1,0 +1,117 @@
+"""What the worker does with the messages of a batch. Each record fails alone."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.memory import Memory, Tombstone
+from commonplace.wiring import Services
+
+log = logging.getLogger("commonplace.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message as SQS hands it over: its id, its content, how often it was handed over."""
+
+    id: str
+    body: dict[str, Any]
+    receives: int
+
+
+async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
+    """Works through an SQS event and returns SQS's partial batch response.
+
+    A message that cannot be read, or whose work failed, is in ``batchItemFailures`` and comes again; after the queue's
+    last attempt it is in the dead-letter queue, and a memory is then marked as failed with the reason.
+    """
+    failures: list[str] = []
+    records: list[Record] = []
+    for raw in event["Records"]:
+        record = _read(raw)
+        if record is None:
+            log.error("unreadable message", extra={"message_id": raw["messageId"]})
+            failures.append(raw["messageId"])
+        else:
+            records.append(record)
+    embeds = [record for record in records if record.body["kind"] == "embed"]
+    others = [record for record in records if record.body["kind"] != "embed"]
+    outcomes = await asyncio.gather(_embed(services, embeds), *(_one(services, record) for record in others))
+    failures += [id for outcome in outcomes for id in outcome]
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in failures]}
+
+
+def _read(raw: dict[str, Any]) -> Record | None:
+    required = {"embed": ("tenant", "id"), "deliver": ("tenant", "id"), "forget": ("tenant", "session")}
+    try:
+        body = json.loads(raw["body"])
+        fields = required[body["kind"]]
+        if not all(isinstance(body[field], str) for field in fields):
+            return None
+        if body["kind"] == "deliver" and not isinstance(body["attempt"], int):
+            return None
+        return Record(raw["messageId"], body, int(raw["attributes"]["ApproximateReceiveCount"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+async def _one(services: Services, record: Record) -> list[str]:
+    body = record.body
+    try:
+        if body["kind"] == "deliver":
+            await services.deliver(body["tenant"], body["id"], body["attempt"])
+        else:
+            await services.forget.whole_session(body["tenant"], body["session"])
+    except CommonplaceError as error:
+        log.warning("message failed", extra={"message_id": record.id, "kind": body["kind"], "reason": error.message})
+        return [record.id]
+    except Exception:
+        log.exception("message failed unexpectedly", extra={"message_id": record.id, "kind": body["kind"]})
+        return [record.id]
+    return []
+
+
+async def _embed(services: Services, records: Sequence[Record]) -> list[str]:
+    """Brings the index up to date with the memories that the records name; the ids of the messages that failed."""
+    if not records:
+        return []
+    try:
+        return await _brought_up_to_date(services, records)
+    except CommonplaceError as error:
+        log.warning("batch failed", extra={"reason": error.message})
+    except Exception:
+        log.exception("batch failed unexpectedly")
+    return [record.id for record in records]
+
+
+async def _brought_up_to_date(services: Services, records: Sequence[Record]) -> list[str]:
+    by_memory: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        by_memory.setdefault((record.body["tenant"], record.body["id"]), []).append(record)
+    seen = await services.memories.last_seen_all(list(by_memory))
+    failed: list[str] = []
+    work: list[Memory] = []
+    for key, found in zip(by_memory, seen, strict=True):
+        if isinstance(found, Tombstone) and found.marked_at is not None:
+            try:
+                await services.embed.clear(found)
+            except Unavailable:
+                failed += [record.id for record in by_memory[key]]
+        elif isinstance(found, Memory) and (found.marked_at is not None or not found.ready):
+            work.append(found)
+    for memory, outcome in zip(work, await services.embed(work), strict=True):
+        if isinstance(outcome, CommonplaceError) and not isinstance(outcome, NotFound):
+            of_memory = by_memory[memory.tenant, memory.id]
+            failed += [record.id for record in of_memory]
+            last = max(record.receives for record in of_memory) >= services.settings.max_receives
+            log.warning(
+                "memory not searchable yet",
+                extra={"memory": memory.id, "reason": outcome.message, "given_up": last},
+            )
+            if last:
+                await services.embed.give_up(memory, outcome.message)
+    return failed

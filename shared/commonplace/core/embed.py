@@ -1,0 +1,192 @@
+"""Making memories searchable: the one way from a row to the index."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from commonplace.core.notify import Notify
+from commonplace.core.passages import passages
+from commonplace.model.document import Document, Removal
+from commonplace.model.errors import CommonplaceError, Conflict, Invalid, NotFound, Unavailable
+from commonplace.model.memory import Memory, State, Tombstone
+from commonplace.model.space import Embedding
+from commonplace.model.webhook import EventType
+from commonplace.ports.embedder import Embedder
+from commonplace.ports.index import Index
+from commonplace.ports.queue import Message
+from commonplace.ports.world import Clock
+from commonplace.rows.memories import Memories
+from commonplace.rows.webhooks import staged
+
+
+def message(memory: Memory | Tombstone) -> Message:
+    """The message that asks the worker to bring the index up to date with a memory, whatever its revision is by then."""
+    return Message(json.dumps({"kind": "embed", "tenant": memory.tenant, "id": memory.id}))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A memory on its way: its passages and, once known, their vectors (``stored``: they were in the row)."""
+
+    memory: Memory
+    texts: list[str]
+    embedding: Embedding | None
+    stored: bool
+
+
+class Embed:
+    """Embeds, indexes and marks as ready. Repeating it changes nothing, and each memory fails alone."""
+
+    def __init__(self, memories: Memories, index: Index, embedder: Embedder, notify: Notify, clock: Clock) -> None:
+        self._memories = memories
+        self._index = index
+        self._embedder = embedder
+        self._notify = notify
+        self._clock = clock
+
+    async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
+        """Makes these revisions searchable. For each memory what it is now, or why it is not searchable.
+
+        ``Unavailable`` may be tried again. A memory that was changed meanwhile is left to whoever changed it and is
+        returned as it was; one that was deleted meanwhile is ``NotFound``, and has left the index again.
+        """
+        work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
+        embedded = await self._embedded(work)
+        ready = [each for each in embedded if isinstance(each, _Work)]
+        indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True))
+        return await asyncio.gather(
+            *(
+                self._settled(each, indexed[each.memory.id]) if isinstance(each, _Work) else _failed(each)
+                for each in embedded
+            )
+        )
+
+    async def give_up(self, memory: Memory, reason: str) -> None:
+        """Writes that a memory could not be made searchable, and why. A changed or deleted memory is left alone."""
+        failed = replace(memory, state=State.FAILED, failure=reason, marked_at=None)
+        try:
+            await self._memories.settle(failed, None, memory.passages)
+        except (NotFound, Conflict):
+            return
+
+    async def clear(self, tombstone: Tombstone) -> None:
+        """Takes a deleted memory out of the index. Raises ``Unavailable``; repeating it changes nothing."""
+        await self._removed(tombstone, range(max(1, tombstone.passages)))
+        if tombstone.marked_at is not None:
+            try:
+                await self._memories.rest(tombstone)
+            except NotFound:
+                return
+
+    async def _prepared(self, memory: Memory) -> _Work:
+        texts = passages(memory, self._embedder.tokens, self._embedder.window)
+        space = self._embedder.space
+        embedding = None
+        if memory.model == space.name and memory.content_revision < memory.revision:
+            embedding = await self._memories.embedding(memory, space)
+        stored = embedding is not None and len(embedding.vectors) == len(texts)
+        return _Work(memory, texts, embedding if stored else None, stored)
+
+    async def _embedded(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
+        missing = [each for each in work if not each.stored]
+        outcomes: dict[str, _Work | CommonplaceError] = {}
+        for each, outcome in zip(missing, await self._vectors(missing), strict=True):
+            outcomes[each.memory.id] = outcome
+        return [outcomes.get(each.memory.id, each) for each in work]
+
+    async def _vectors(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
+        texts = [text for each in work for text in each.texts]
+        if not texts:
+            return []
+        try:
+            vectors = iter(await self._embedder.embed(texts))
+        except Invalid as error:
+            if len(work) == 1:
+                return [error]
+            return [outcome for each in work for outcome in await self._vectors([each])]
+        except Unavailable as error:
+            return [error for _ in work]
+        space = self._embedder.space
+        return [replace(each, embedding=Embedding(space, tuple(next(vectors) for _ in each.texts))) for each in work]
+
+    async def _indexed(self, work: Sequence[_Work]) -> list[CommonplaceError | None]:
+        documents = [document for each in work for document in _documents(each)]
+        if not documents:
+            return []
+        try:
+            outcomes = iter(await self._index.upsert(self._embedder.space, documents))
+            failures = [[next(outcomes) for _ in each.texts] for each in work]
+            for each in work:
+                await self._removed(each.memory, range(len(each.texts), each.memory.passages))
+        except Unavailable as error:
+            return [error for _ in work]
+        reasons = [next((reason for reason in of_one if reason is not None), None) for of_one in failures]
+        return [None if reason is None else Unavailable(f"The index refused it: {reason}") for reason in reasons]
+
+    async def _settled(self, work: _Work, failure: CommonplaceError | None) -> Memory | CommonplaceError:
+        if failure is not None:
+            return failure
+        memory, now = work.memory, self._clock.now()
+        ready = replace(
+            memory,
+            state=State.READY,
+            failure=None,
+            model=self._embedder.space.name,
+            passages=len(work.texts),
+            marked_at=None,
+            ready_at=memory.ready_at if memory.ready else now,
+        )
+        deliveries = []
+        if not memory.ready:
+            endpoints = await self._notify.endpoints(memory.tenant)
+            deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
+        embedding = None if work.stored else work.embedding
+        try:
+            await self._memories.settle(ready, embedding, memory.passages, staged(deliveries))
+        except Conflict:
+            return memory
+        except NotFound as gone:
+            await self._forgotten(memory, len(work.texts), now)
+            return gone
+        except Unavailable as error:
+            return error
+        await self._notify.send(deliveries)
+        return ready
+
+    async def _forgotten(self, memory: Memory, count: int, now: datetime) -> None:
+        """Undoes what a late message did to the index after its memory was deleted."""
+        left = await self._memories.last_seen(memory.tenant, memory.id)
+        revision = left.revision if isinstance(left, Tombstone) else memory.revision + 1
+        spaces = (self._embedder.space.name,)
+        late = Tombstone(
+            id=memory.id,
+            tenant=memory.tenant,
+            revision=revision,
+            passages=count,
+            spaces=spaces,
+            deleted_at=now,
+            marked_at=None,
+        )
+        await self.clear(late)
+
+    async def _removed(self, memory: Memory | Tombstone, numbers: range) -> None:
+        removals = [Removal(memory.tenant, memory.id, number, memory.revision) for number in numbers]
+        if not removals:
+            return
+        outcomes = await self._index.delete(self._embedder.space, removals)
+        if any(outcome is not None for outcome in outcomes):
+            raise Unavailable("The index did not let go of a memory")
+
+
+def _documents(work: _Work) -> list[Document]:
+    vectors = () if work.embedding is None else work.embedding.vectors
+    return [
+        Document.of(work.memory, number, text, vector)
+        for number, (text, vector) in enumerate(zip(work.texts, vectors, strict=True))
+    ]
+
+
+async def _failed(error: CommonplaceError) -> CommonplaceError:
+    return error

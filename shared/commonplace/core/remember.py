@@ -1,0 +1,258 @@
+"""Writing memories: durable before anything else, searchable as soon as can be."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from commonplace.core.embed import Embed, message
+from commonplace.core.enlist import Enlist, well_formed
+from commonplace.core.notify import Notify
+from commonplace.core.passages import passages
+from commonplace.model.agent import Agent
+from commonplace.model.document import Probe
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.filter import Filter
+from commonplace.model.memory import Draft, Memory, Tier, content_hash
+from commonplace.model.session import Session
+from commonplace.model.webhook import Delivery, EventType, Webhook
+from commonplace.ports.embedder import Embedder
+from commonplace.ports.index import Index
+from commonplace.ports.queue import Queue
+from commonplace.ports.world import Clock, Ids
+from commonplace.rows import keys
+from commonplace.rows.memories import Duplicate, Entry, Memories
+from commonplace.rows.sessions import Sessions
+from commonplace.rows.webhooks import staged
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A memory as it was written. ``job`` is the message that will make it searchable; None if it was done at once, or
+    could not be handed over (then the sweeper will). ``duplicate`` says that it was there before."""
+
+    memory: Memory
+    job: str | None = None
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of each draft, and how long the writing and the making searchable took."""
+
+    outcomes: tuple[Remembered | CommonplaceError, ...]
+    writing: timedelta
+    embedding: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A memory about to be written."""
+
+    entry: Entry
+    deliveries: list[Delivery]
+
+
+class Remember:
+    """The ways of writing."""
+
+    def __init__(
+        self,
+        memories: Memories,
+        sessions: Sessions,
+        enlist: Enlist,
+        notify: Notify,
+        embed: Embed,
+        queue: Queue,
+        finder: "Finder",
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._memories = memories
+        self._sessions = sessions
+        self._enlist = enlist
+        self._notify = notify
+        self._embed = embed
+        self._queue = queue
+        self._finder = finder
+        self._clock = clock
+        self._ids = ids
+
+    async def later(self, tenant: str, draft: Draft) -> Remembered:
+        """Writes a memory and leaves its embedding to the worker. If the queue refuses, it is made searchable at once.
+
+        Raises ``NotFound`` for an unknown agent or session.
+        """
+        written = await self._written(tenant, [draft])
+        outcome = written[0]
+        if isinstance(outcome, CommonplaceError):
+            raise outcome
+        if outcome.duplicate:
+            return outcome
+        (job,) = await self._queue.send([message(outcome.memory)])
+        if job is not None:
+            return replace(outcome, job=job)
+        (searchable,) = await self._embed([outcome.memory])
+        return outcome if isinstance(searchable, CommonplaceError) else Remembered(searchable)
+
+    async def now(self, tenant: str, drafts: Sequence[Draft]) -> Batch:
+        """Writes memories and makes them searchable before it returns.
+
+        What is written but cannot be made searchable now stays pending, and is finished by the worker or the sweeper.
+        """
+        began = self._clock.now()
+        written = await self._written(tenant, drafts)
+        stored = self._clock.now()
+        fresh = [each.memory for each in written if isinstance(each, Remembered) and not each.duplicate]
+        searchable = dict(zip((memory.id for memory in fresh), await self._embed(fresh), strict=True)) if fresh else {}
+        late = [memory for memory in fresh if isinstance(searchable[memory.id], Unavailable)]
+        if late:
+            await self._queue.send([message(memory) for memory in late])
+        outcomes = tuple(_done(each, searchable) for each in written)
+        return Batch(outcomes, stored - began, self._clock.now() - stored)
+
+    async def _written(self, tenant: str, drafts: Sequence[Draft]) -> list[Remembered | CommonplaceError]:
+        """Writes the rows; two drafts of one call that are duplicates of each other count as such too."""
+        agents, sessions, endpoints = await asyncio.gather(
+            self._agents(tenant, {draft.agent for draft in drafts if draft.agent is not None}),
+            self._known_sessions(tenant, {draft.scope.session for draft in drafts if draft.scope.session is not None}),
+            self._notify.endpoints(tenant),
+        )
+        outcomes: dict[int, Remembered | CommonplaceError] = {}
+        planned: dict[int, _Planned] = {}
+        for number, draft in enumerate(drafts):
+            agent = agents.get(draft.agent) if draft.agent is not None else None
+            session = sessions.get(draft.scope.session) if draft.scope.session is not None else None
+            refusal = next((each for each in (agent, session) if isinstance(each, CommonplaceError)), None)
+            if refusal is not None:
+                outcomes[number] = refusal
+                continue
+            memory = self._memory(tenant, draft, agent if isinstance(agent, Agent) else None)
+            if draft.duplicate_threshold is not None:
+                twin = await self._finder.twin(memory, draft.duplicate_threshold)
+                if twin is not None:
+                    outcomes[number] = Remembered(twin, duplicate=True)
+                    continue
+            planned[number] = self._planned(memory, agent, session, endpoints)
+        errors = await self._memories.add([plan.entry for plan in planned.values()])
+        deliveries: list[Delivery] = []
+        for (number, plan), error in zip(planned.items(), errors, strict=True):
+            outcomes[number] = await self._outcome(tenant, plan, error)
+            deliveries += plan.deliveries if error is None else []
+        await self._notify.send(deliveries)
+        return [outcomes[number] for number in range(len(drafts))]
+
+    async def _outcome(
+        self, tenant: str, plan: _Planned, error: CommonplaceError | None
+    ) -> Remembered | CommonplaceError:
+        if isinstance(error, Duplicate):
+            twin = await self._memories.get(tenant, error.id)
+            return error if twin is None else Remembered(twin, duplicate=True)
+        return Remembered(plan.entry.memory) if error is None else error
+
+    async def _agents(self, tenant: str, references: set[str]) -> dict[str, Agent | CommonplaceError]:
+        async def one(reference: str) -> Agent | CommonplaceError:
+            try:
+                return await self._enlist.ensure(tenant, reference)
+            except NotFound as error:
+                return error
+
+        ordered = sorted(references)
+        return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
+
+    async def _known_sessions(self, tenant: str, ids: set[str]) -> dict[str, Session | CommonplaceError | None]:
+        """The registered ones; None for a label that is nobody's id; an error for a UUID that should be one."""
+
+        async def one(id: str) -> Session | CommonplaceError | None:
+            session = await self._sessions.get(tenant, id)
+            return NotFound("session") if session is None and well_formed(id) else session
+
+        ordered = sorted(ids)
+        return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
+
+    def _memory(self, tenant: str, draft: Draft, agent: Agent | None) -> Memory:
+        now, id = self._clock.now(), self._ids.new()
+        scope = replace(draft.scope, agent=None if agent is None else agent.id)
+        hash = content_hash(draft.content)
+        return Memory(
+            id=id,
+            tenant=tenant,
+            scope=scope,
+            origin=draft.origin,
+            content=draft.content,
+            content_hash=hash,
+            kind=draft.kind,
+            importance=draft.importance,
+            tier=draft.tier or Tier.of(draft.importance),
+            tags=draft.tags,
+            metadata=draft.metadata,
+            confidential=draft.confidential,
+            created_at=now,
+            updated_at=now,
+            occurred_at=draft.occurred_at or now,
+            marked_at=now,
+            notify=draft.notify,
+            claim=None if draft.duplicate_threshold is None else keys.claim(scope, hash),
+        )
+
+    def _planned(
+        self,
+        memory: Memory,
+        agent: Agent | CommonplaceError | None,
+        session: Session | CommonplaceError | None,
+        endpoints: list[Webhook],
+    ) -> _Planned:
+        deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
+        writer = agent.name if isinstance(agent, Agent) and isinstance(session, Session) else None
+        return _Planned(Entry(memory, writer, staged(deliveries)), deliveries)
+
+
+class Finder:
+    """Finds what a new memory would repeat."""
+
+    def __init__(self, memories: Memories, index: Index, embedder: Embedder, clock: Clock) -> None:
+        self._memories = memories
+        self._index = index
+        self._embedder = embedder
+        self._clock = clock
+
+    async def twin(self, memory: Memory, threshold: float) -> Memory | None:
+        """A searchable memory of the same scope whose cosine to this one is at least ``threshold``, the nearest first.
+
+        Texts of more than one passage repeat each other only to the letter: one equal passage is no proof.
+        None also when the vectors cannot be asked now: a repeated memory is a smaller harm than a lost one.
+        """
+        scope = memory.scope
+        filter = Filter(
+            store=scope.store,
+            user=scope.user,
+            agent=scope.agent,
+            session=scope.session,
+            project=scope.project,
+            confidential=True,
+        )
+        try:
+            texts = passages(memory, self._embedder.tokens, self._embedder.window)
+            (vector,) = await self._embedder.embed(texts[:1])
+            probe = Probe(tenant=memory.tenant, vector=vector, text=None, k=10)
+            arm = (await self._index.search(self._embedder.space, probe, filter)).vectors
+        except Unavailable:
+            return None
+        near = [candidate for candidate in arm.candidates if candidate.score >= threshold]
+        rows = await self._memories.many(memory.tenant, [candidate.memory for candidate in near])
+        found = (rows.get(candidate.memory) for candidate in near)
+        now = self._clock.now()
+        return next((row for row in found if row and self._repeats(memory, row, len(texts) > 1, now)), None)
+
+    def _repeats(self, memory: Memory, row: Memory, long: bool, now: datetime) -> bool:
+        alike = row.content_hash == memory.content_hash or not (long or row.passages > 1)
+        return alike and row.ready and row.scope == memory.scope and not row.expired(now)
+
+
+def _done(
+    written: Remembered | CommonplaceError, searchable: dict[str, Memory | CommonplaceError]
+) -> Remembered | CommonplaceError:
+    if isinstance(written, CommonplaceError) or written.duplicate:
+        return written
+    now = searchable[written.memory.id]
+    return Remembered(now) if isinstance(now, Memory) else written

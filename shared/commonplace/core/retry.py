@@ -1,0 +1,23 @@
+"""Doing it again when someone else was quicker."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from commonplace.model.errors import Conflict
+
+T = TypeVar("T")
+
+TRIES = 5
+
+
+async def until_settled(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What ``attempt`` returns; it reads afresh each time, and is made again while others change the same thing.
+
+    Raises its ``Conflict`` after ``TRIES`` attempts.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return await attempt()
+        except Conflict:
+            continue
+    return await attempt()

@@ -1,0 +1,104 @@
+"""Changing memories."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from commonplace.core.embed import Embed, message
+from commonplace.core.notify import Notify
+from commonplace.core.retry import until_settled
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.filter import Between, Filter
+from commonplace.model.memory import HOT_FROM, Change, Memory, State, Tier, content_hash
+from commonplace.model.webhook import EventType
+from commonplace.ports.queue import Queue
+from commonplace.ports.world import Clock
+from commonplace.rows.memories import Memories
+from commonplace.rows.webhooks import staged
+
+IDLE = timedelta(days=30)
+"""A memory that was not written to for so long may be demoted."""
+
+MOST_DEMOTED = 500
+"""Memories that one maintenance call demotes at most."""
+
+
+class Revise:
+    """Each change raises the revision, writes the row, and then brings the index up to date."""
+
+    def __init__(self, memories: Memories, notify: Notify, embed: Embed, queue: Queue, clock: Clock) -> None:
+        self._memories = memories
+        self._notify = notify
+        self._embed = embed
+        self._queue = queue
+        self._clock = clock
+
+    async def __call__(self, tenant: str, id: str, change: Change) -> Memory:
+        """The memory after the change; a change of nothing changes nothing.
+
+        New content is embedded before this returns, unless the embedder or the index is down: then the memory is
+        pending until the worker gets to it. Raises ``NotFound``, and ``Conflict`` if others keep changing it.
+        """
+
+        async def attempt() -> Memory:
+            memory = await self._memories.get(tenant, id)
+            if memory is None or memory.expired(self._clock.now()):
+                raise NotFound("memory")
+            return memory if change == Change() else await self._changed(memory, change)
+
+        return await until_settled(attempt)
+
+    async def demote(self, tenant: str, store: str) -> int:
+        """Makes cold what is neither hot nor was written to for ``IDLE``; how many that were.
+
+        Works through at most ``MOST_DEMOTED`` of them; calling again goes on.
+        """
+        now = self._clock.now()
+        filter = Filter(store=store, tiers=(Tier.WARM,), importance=Between(high=HOT_FROM), archived=True)
+        place, demoted = None, 0
+        while demoted < MOST_DEMOTED:
+            listed = await self._memories.page(tenant, replace(filter, confidential=True), limit=100, start=place)
+            for memory in listed.items:
+                if memory.updated_at <= now - IDLE:
+                    await self(tenant, memory.id, Change(tier=Tier.COLD))
+                    demoted += 1
+            if listed.next is None:
+                break
+            place = listed.next
+        return demoted
+
+    async def _changed(self, memory: Memory, change: Change) -> Memory:
+        now = self._clock.now()
+        revision = memory.revision + 1
+        rewritten = change.content is not None and change.content != memory.content
+        content = memory.content if change.content is None else change.content
+        importance = memory.importance if change.importance is None else change.importance
+        tier = change.tier or (memory.tier if change.importance is None else Tier.of(importance))
+        new = replace(
+            memory,
+            content=content,
+            content_hash=content_hash(content),
+            metadata=memory.metadata if change.metadata is None else change.metadata,
+            importance=importance,
+            tier=tier,
+            state=State.PENDING if rewritten else memory.state,
+            failure=None if rewritten else memory.failure,
+            revision=revision,
+            content_revision=revision if rewritten else memory.content_revision,
+            updated_at=now,
+            marked_at=now if rewritten or memory.state is not State.FAILED else None,
+        )
+        endpoints = await self._notify.endpoints(memory.tenant)
+        deliveries = self._notify.deliveries(EventType.MEMORY_UPDATED, new, now, endpoints)
+        await self._memories.replace(new, memory.revision, staged(deliveries))
+        await self._notify.send(deliveries)
+        if new.marked_at is None:
+            return new
+        return await self._searchable(new)
+
+    async def _searchable(self, memory: Memory) -> Memory:
+        (outcome,) = await self._embed([memory])
+        if isinstance(outcome, Unavailable):
+            await self._queue.send([message(memory)])
+        if isinstance(outcome, NotFound):
+            raise outcome
+        return memory if isinstance(outcome, CommonplaceError) else outcome

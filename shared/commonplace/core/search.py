@@ -1,0 +1,121 @@
+"""Finding memories by meaning and by words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from commonplace.core.fusion import Fused, fused, never_rising
+from commonplace.core.passages import who
+from commonplace.core.relevance import Question, telling
+from commonplace.model.document import Arm, Findings, Probe
+from commonplace.model.errors import Unavailable
+from commonplace.model.filter import Filter
+from commonplace.model.hit import Hit, Results
+from commonplace.model.memory import Memory
+from commonplace.ports.embedder import Embedder
+from commonplace.ports.index import Index
+from commonplace.ports.world import Clock
+from commonplace.rows.memories import Memories
+
+
+class Mode(StrEnum):
+    """Which arms to ask."""
+
+    HYBRID = "hybrid"
+    SEMANTIC = "semantic"
+    KEYWORD = "keyword"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How a search weighs: the share of the vectors against the words, and the candidates that each arm gives."""
+
+    vector_weight: float = 0.4
+    candidates: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A search as a caller asks for it: hits of relevance ``floor`` and more, at most ``limit`` of them."""
+
+    query: str
+    filter: Filter
+    limit: int
+    floor: float = 0.0
+    mode: Mode = Mode.HYBRID
+
+
+class Search:
+    """Both arms, one ranking, and the rows as the truth."""
+
+    def __init__(self, memories: Memories, index: Index, embedder: Embedder, clock: Clock, tuning: Tuning) -> None:
+        self._memories = memories
+        self._index = index
+        self._embedder = embedder
+        self._clock = clock
+        self._tuning = tuning
+
+    async def __call__(self, tenant: str, wanted: Wanted) -> Results:
+        """The hits, best first. If an arm fails the other answers, and ``degraded`` says so.
+
+        Raises ``Unavailable`` if no arm could answer: a failure is never an empty result.
+        """
+        findings = await self._found(tenant, wanted)
+        failures = {"vectors": findings.vectors.failure, "words": findings.words.failure}
+        degraded = tuple(name for name, failure in failures.items() if failure is not None)
+        asked = {Mode.HYBRID: 2, Mode.SEMANTIC: 1, Mode.KEYWORD: 1}[wanted.mode]
+        if len(degraded) == asked:
+            raise Unavailable("The search cannot be used now")
+        ranking = fused(findings.vectors, findings.words, self._tuning.vector_weight)
+        hits = await self._hits(tenant, wanted, ranking)
+        return Results(tuple(hit for hit in hits if hit.relevance >= wanted.floor), degraded)
+
+    async def _found(self, tenant: str, wanted: Wanted) -> Findings:
+        vector: tuple[float, ...] | None = None
+        failure: str | None = None
+        if wanted.mode is not Mode.KEYWORD:
+            try:
+                vector = (await self._embedder.embed([wanted.query]))[0]
+            except Unavailable as error:
+                failure = error.message
+        text = " ".join(telling(wanted.query)) if wanted.mode is not Mode.SEMANTIC else ""
+        if vector is None and not text:
+            return Findings(Arm(failure=failure), Arm())
+        k = max(self._tuning.candidates, 2 * wanted.limit)
+        probe = Probe(tenant=tenant, vector=vector, text=text or None, k=k)
+        findings = await self._index.search(self._embedder.space, probe, wanted.filter)
+        return findings if failure is None else Findings(Arm(failure=failure), findings.words)
+
+    async def _hits(self, tenant: str, wanted: Wanted, ranking: Sequence[Fused]) -> list[Hit]:
+        """The best of the ranking that the rows confirm, read a page at a time until there are enough."""
+        question = Question(wanted.query, self._embedder.calibration)
+        confirmed: list[tuple[Fused, Memory]] = []
+        for start in range(0, len(ranking), wanted.limit):
+            batch = ranking[start : start + wanted.limit]
+            rows = await self._memories.many(tenant, [each.memory for each in batch])
+            confirmed += [
+                (each, rows[each.memory])
+                for each in batch
+                if each.memory in rows and self._confirms(rows[each.memory], each, wanted.filter)
+            ]
+            if len(confirmed) >= wanted.limit:
+                break
+        confirmed = confirmed[: wanted.limit]
+        relevances = never_rising([question.relevance(_spoken(memory), each.cosine) for each, memory in confirmed])
+        return [
+            Hit(memory, relevance, each.cosine, each.words)
+            for (each, memory), relevance in zip(confirmed, relevances, strict=True)
+        ]
+
+    def _confirms(self, memory: Memory, found: Fused, filter: Filter) -> bool:
+        return (
+            memory.ready
+            and found.version >= memory.content_revision
+            and not memory.expired(self._clock.now())
+            and filter.matches(memory)
+        )
+
+
+def _spoken(memory: Memory) -> str:
+    name = who(memory)
+    return memory.content if name is None else f"{name}: {memory.content}"

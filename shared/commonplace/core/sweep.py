@@ -1,0 +1,83 @@
+"""The sweeper: finishes what a crash left, ends what has expired, sends what is due."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from commonplace.core.embed import message
+from commonplace.core.forget import Forget
+from commonplace.core.notify import Notify
+from commonplace.model.errors import Conflict, NotFound
+from commonplace.ports.queue import Queue
+from commonplace.ports.world import Clock
+from commonplace.rows import keys
+from commonplace.rows.memories import Memories
+from commonplace.rows.webhooks import Deliveries
+
+PATIENCE = timedelta(minutes=1)
+"""How long a message may take on its ordinary way before the sweeper sends another."""
+
+EACH_SHARD = 500
+"""Things of one shard that one sweep takes on at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did."""
+
+    pending: int
+    expired: int
+    deliveries: int
+
+
+class Sweep:
+    """Runs each minute. Running it twice at once, or again after half of it, does no harm."""
+
+    def __init__(
+        self,
+        memories: Memories,
+        deliveries: Deliveries,
+        forget: Forget,
+        notify: Notify,
+        queue: Queue,
+        clock: Clock,
+    ) -> None:
+        self._memories = memories
+        self._deliveries = deliveries
+        self._forget = forget
+        self._notify = notify
+        self._queue = queue
+        self._clock = clock
+
+    async def __call__(self, patience: timedelta = PATIENCE) -> Swept:
+        """One sweep over all tenants; ``patience`` zero takes on everything that is open (after a crash)."""
+        return Swept(await self._pending(patience), await self._expired(), await self._due(patience))
+
+    async def _pending(self, patience: timedelta) -> int:
+        before = self._clock.now() - patience
+        count = 0
+        for shard in keys.every_shard("pending"):
+            marked = await self._memories.marked(shard, before, EACH_SHARD)
+            if marked:
+                await self._queue.send([message(each) for each in marked])
+            count += len(marked)
+        return count
+
+    async def _expired(self) -> int:
+        count = 0
+        for shard in keys.every_shard("expiring"):
+            for memory in await self._memories.expired(shard, self._clock.now(), EACH_SHARD):
+                try:
+                    await self._forget.buried(memory)
+                except (NotFound, Conflict):
+                    continue
+                count += 1
+        return count
+
+    async def _due(self, patience: timedelta) -> int:
+        before = self._clock.now() - patience
+        count = 0
+        for shard in keys.every_shard("due"):
+            due = await self._deliveries.due(shard, before, EACH_SHARD)
+            await self._notify.send(due)
+            count += len(due)
+        return count

@@ -1,0 +1,235 @@
+"""One shape for every HTTP function: operations of a dialect, behind authentication, limits and error rendering."""
+
+import json
+import logging
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from commonplace.model.apikey import Permission, Principal
+from commonplace.model.errors import (
+    CommonplaceError,
+    Forbidden,
+    Malformed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+)
+from commonplace.model.values import Json
+from commonplace.ports.world import Ids
+
+log = logging.getLogger("commonplace.http")
+
+Authenticate = Callable[[str], Awaitable[Principal]]
+"""From a key to whom it belongs; raises ``Unauthenticated``."""
+
+MOST_DIGITS = 400
+"""Digits of a number in a body: more than any double has, fewer than what is slow to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer: its status, its JSON body, and headers beyond the usual ones."""
+
+    body: object
+    status: int = 200
+    headers: Mapping[str, str] | None = None
+
+
+class Dialect(Protocol):
+    """What HTTP needs to know of a public API."""
+
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """The path prefixes under which its operations are mounted."""
+
+    @property
+    def body_limit(self) -> int:
+        """The largest body in bytes that it takes."""
+
+    def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of an error; None is a bug of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as an operation sees it. ``tenant`` is the caller's and comes from the key."""
+
+    principal: Principal | None
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    request_id: str
+
+    @property
+    def caller(self) -> Principal:
+        """Whom the request comes from; only for operations that demand a permission."""
+        if self.principal is None:
+            raise Unauthenticated("An API key is required")
+        return self.principal
+
+    @property
+    def tenant(self) -> str:
+        """The caller's tenant."""
+        return self.caller.tenant
+
+    def json(self) -> Json:
+        """The body as JSON; an empty body is an empty object. Raises ``Malformed``."""
+        return parsed(self.body) if self.body.strip() else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone."""
+
+    method: str
+    path: str
+    permission: Permission | None
+    act: Callable[[Call], Awaitable[Reply]]
+
+
+def application(
+    operations: Sequence[Operation],
+    dialect: Dialect,
+    authenticate: Authenticate,
+    ids: Ids,
+) -> "Application":
+    """The ASGI application that serves these operations in one dialect. Unknown paths and methods are its 404."""
+
+    async def failed(request: Request, error: CommonplaceError | None) -> Response:
+        status, body, headers = dialect.failure(error, request.state.request_id)
+        return _response(Reply(body, status, headers), request.state.request_id)
+
+    def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(request: Request) -> Response:
+            try:
+                principal = None
+                if operation.permission is not None:
+                    principal = await authenticate(_token(request))
+                    if not principal.may(operation.permission):
+                        raise Forbidden(f"The API key lacks the scope '{operation.permission}'")
+                call = Call(
+                    principal,
+                    request.path_params,
+                    request.query_params,
+                    await _body(request, dialect.body_limit),
+                    request.state.request_id,
+                )
+                return _response(await operation.act(call), call.request_id)
+            except CommonplaceError as error:
+                return await failed(request, error)
+
+        return serve
+
+    async def unknown(request: Request) -> Response:
+        return await failed(request, NotFound("route"))
+
+    async def broken(request: Request, _: Exception) -> Response:
+        return await failed(request, None)
+
+    routes = [
+        Route(prefix + operation.path, endpoint(operation), methods=[operation.method])
+        for prefix in dialect.prefixes
+        for operation in operations
+    ]
+    router = Router([*routes, Route("/{anything:path}", unknown, methods=None)], redirect_slashes=False)
+    return Application(router, broken, ids)
+
+
+class Application:
+    """An ASGI application. Around the router: a request id, one slash at the start of the path, and an answer whatever happens."""
+
+    def __init__(
+        self,
+        router: Router,
+        broken: Callable[[Request, Exception], Awaitable[Response]],
+        ids: Ids,
+    ) -> None:
+        self._router = router
+        self._broken = broken
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = "/" + scope["path"].lstrip("/")
+        request_id = f"req_{self._ids.new()}"
+        scope = {**scope, "path": path, "state": {"request_id": request_id}}
+        request = Request(scope, receive)
+        started = False
+
+        async def sending(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._router.app(scope, receive, sending)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            log.exception("unexpected failure", extra={"request_id": request_id})
+            if not started:
+                response = await self._broken(request, error)
+                await response(scope, receive, send)
+
+
+def parsed(body: bytes) -> Json:
+    """Strict JSON: UTF-8, no NaN or infinity, no number that a double cannot hold. Raises ``Malformed``."""
+    try:
+        value: Json = json.loads(body.decode(), parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("The request body is not valid JSON") from error
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MOST_DIGITS:
+        raise ValueError(text[:20])
+    return int(text)
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip() if scheme.lower() == "bearer" else ""
+    token = token or request.headers.get("x-api-key", "").strip()
+    if not token:
+        raise Unauthenticated("The API key is missing or not valid")
+    return token
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes")
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _response(reply: Reply, request_id: str) -> Response:
+    return Response(
+        json.dumps(reply.body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(),
+        reply.status,
+        {"x-request-id": request_id, **(reply.headers or {})},
+        "application/json",
+    )

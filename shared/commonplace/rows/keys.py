@@ -1,0 +1,126 @@
+"""Every key of the table, and nothing else prints one.
+
+A key is positional and total: each part stands in its place, an absent one has a mark of its own, and a part that holds
+a separator is escaped. So two different things never print the same key, and no caller's words can reach into another
+tenant's partition.
+"""
+
+import zlib
+from datetime import UTC, datetime
+
+from commonplace.model.scope import SCOPE_PARTS, Scope
+from commonplace.ports.table import Key
+
+ABSENT = "%-"
+SHARDS = 8
+"""Partitions of the sparse ``work`` and ``expiring`` indexes, which all tenants write to."""
+
+
+def joined(*parts: str | None) -> str:
+    """The parts as one string that no other parts give."""
+    return "#".join(ABSENT if part is None else part.replace("%", "%25").replace("#", "%23") for part in parts)
+
+
+def stamp(moment: datetime) -> str:
+    """A time that sorts as text: ISO 8601 in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shard(name: str) -> str:
+    """Which of the shards a name falls into, the same for ever."""
+    return str(zlib.crc32(name.encode()) % SHARDS)
+
+
+def memory(tenant: str, id: str) -> Key:
+    """The row of a memory, or its tombstone."""
+    return Key(joined("memory", tenant, id), "memory")
+
+
+def vectors(tenant: str, id: str, space: str, chunk: int) -> Key:
+    """One chunk of a memory's vectors in a space, in the partition of the memory."""
+    return Key(joined("memory", tenant, id), joined("vectors", space, f"{chunk:04d}"))
+
+
+def members(noun: str, tenant: str, *within: str | None) -> str:
+    """The partition of a list: the things of one noun inside a tenant, a store, an agent and so on."""
+    return joined(noun, tenant, *within)
+
+
+def claim(scope: Scope, content_hash: str) -> str:
+    """What a memory claims so that its content is not stored twice in its scope."""
+    return joined(*(getattr(scope, part) for part in SCOPE_PARTS), content_hash)
+
+
+def claimed(tenant: str, claim: str) -> Key:
+    """The row of a claim. A claim is the only one of its tenant."""
+    return Key(joined("claim", tenant, claim), "claim")
+
+
+def agent(tenant: str, id: str) -> Key:
+    """The row of an agent."""
+    return Key(joined("agent", tenant, id), "agent")
+
+
+def agent_name(tenant: str, name: str) -> Key:
+    """The row that says which agent has a name."""
+    return Key(joined("agent-name", tenant, name), "agent-name")
+
+
+def session(tenant: str, id: str) -> Key:
+    """The row of a session."""
+    return Key(joined("session", tenant, id), "session")
+
+
+def contributor(tenant: str, session: str, agent: str) -> Key:
+    """The row that says that an agent of this name wrote in a session, in the partition of the session."""
+    return Key(joined("session", tenant, session), joined("contributor", agent))
+
+
+def session_external(tenant: str, external_id: str) -> Key:
+    """The row that says which session has a caller's id."""
+    return Key(joined("session-external", tenant, external_id), "session-external")
+
+
+def webhook(tenant: str, id: str) -> Key:
+    """The row of an endpoint. A tenant has few, all in one partition."""
+    return Key(joined("webhooks", tenant), joined("webhook", id))
+
+
+def delivery(tenant: str, id: str) -> Key:
+    """The row of a delivery."""
+    return Key(joined("delivery", tenant, id), "delivery")
+
+
+def api_key(hash: str) -> Key:
+    """The row of an API key by its hash: global, because the tenant is what it tells."""
+    return Key(joined("api-key", hash), "api-key")
+
+
+def figures(tenant: str, noun: str, *within: str) -> Key:
+    """The counters of something: a store, an agent, the tenant itself."""
+    return Key(joined("figures", tenant, noun, *within), "figures")
+
+
+def secret(name: str) -> Key:
+    """The row of a secret of the service's own."""
+    return Key(joined("secret", name), "secret")
+
+
+def pending(name: str) -> str:
+    """The shard of the ``work`` index for a memory that the index does not know yet."""
+    return joined("pending", shard(name))
+
+
+def due(name: str) -> str:
+    """The shard of the ``work`` index for a delivery that has an attempt to come."""
+    return joined("due", shard(name))
+
+
+def expiring(name: str) -> str:
+    """The shard of the ``expiring`` index."""
+    return joined("expiring", shard(name))
+
+
+def every_shard(kind: str) -> list[str]:
+    """All the shards of one kind of work."""
+    return [joined(kind, str(number)) for number in range(SHARDS)]

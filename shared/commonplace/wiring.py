@@ -1,0 +1,291 @@
+"""The composition root: settings to adapters to verbs. A function only builds what it uses."""
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from commonplace.core.admit import Admit
+from commonplace.core.browse import Browse
+from commonplace.core.converse import Converse
+from commonplace.core.cursor import Cursors
+from commonplace.core.deliver import Deliver
+from commonplace.core.embed import Embed
+from commonplace.core.enlist import Enlist
+from commonplace.core.forget import Forget
+from commonplace.core.notify import Notify
+from commonplace.core.recall import Recall
+from commonplace.core.remember import Finder, Remember
+from commonplace.core.revise import Revise
+from commonplace.core.search import Search, Tuning
+from commonplace.core.subscribe import Subscribe
+from commonplace.core.sweep import Sweep
+from commonplace.dialects.relay import webhook as relay_webhook
+from commonplace.model.errors import Unavailable
+from commonplace.ports.embedder import Embedder
+from commonplace.ports.index import Index
+from commonplace.ports.queue import Queue
+from commonplace.ports.table import Key, Table
+from commonplace.ports.world import Clock, Ids, Sender
+from commonplace.rows.agents import Agents
+from commonplace.rows.apikeys import ApiKeys, Secrets
+from commonplace.rows.memories import Memories
+from commonplace.rows.sessions import Sessions
+from commonplace.rows.webhooks import Deliveries, Webhooks
+from commonplace.settings import SettingError, Settings, read
+
+if TYPE_CHECKING:
+    from commonplace.adapters.embedded.database import Database
+    from commonplace.adapters.embedded.queue import SqliteQueue
+    from commonplace.adapters.embedded.table import SqliteTable
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """The time, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class RandomIds:
+    """Ids and tokens from the machine's randomness, drawn in the request: nothing repeats after a snapshot."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def new(self) -> str:
+        """A UUIDv7 (RFC 9562): milliseconds, then a counter in the 12 bits that follow, so that ids of one process sort."""
+        moment = max(self._last + 1, (time.time_ns() // 1_000_000 << 12) | secrets.randbits(8))
+        self._last = moment
+        value = (moment >> 12 << 80) | (7 << 76) | ((moment & 0xFFF) << 64) | (2 << 62) | secrets.randbits(62)
+        text = f"{value:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def token(self) -> str:
+        """43 URL-safe characters."""
+        return secrets.token_urlsafe(32)
+
+    def jitter(self) -> float:
+        """A number in [0,1)."""
+        return random.random()  # noqa: S311 - spreads retries, guards nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The adapters of a deployment. ``embedder`` is made when it is first asked for: most functions never do."""
+
+    table: Table
+    index: Index
+    embedding_queue: Queue
+    delivery_queue: Queue
+    embedder: Callable[[], Embedder]
+    sender: Callable[[], Sender]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedEngines:
+    """What one machine needs beyond the ports: the file to close, the table to purge, the queues to poll."""
+
+    engines: Engines
+    database: "Database"
+    table: "SqliteTable"
+    queues: "dict[str, SqliteQueue]"
+
+
+class Services:
+    """The verbs of the core over the engines of a deployment, each made when it is first used."""
+
+    def __init__(self, settings: Settings, engines: Engines, clock: Clock, ids: Ids) -> None:
+        self.settings = settings
+        self.engines = engines
+        self.clock = clock
+        self.ids = ids
+        self.started = clock.now()
+
+    async def check(self) -> dict[str, bool]:
+        """Which of the engines answer now."""
+        row = self.engines.table.get(Key("health", "health"))
+        return {
+            "database": await _answers(row),
+            "vector_store": await _answers(self.engines.index.spaces()),
+        }
+
+    @cached_property
+    def memories(self) -> Memories:
+        """The rows themselves, for the worker."""
+        return Memories(self.engines.table)
+
+    @cached_property
+    def _sessions(self) -> Sessions:
+        return Sessions(self.engines.table)
+
+    @cached_property
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(self.engines.table)
+
+    @cached_property
+    def _deliveries(self) -> Deliveries:
+        return Deliveries(self.engines.table)
+
+    @cached_property
+    def _cursors(self) -> Cursors:
+        return Cursors(Secrets(self.engines.table), self.ids)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedding model."""
+        return self.engines.embedder()
+
+    @cached_property
+    def sender(self) -> Sender:
+        """What calls strangers' URLs."""
+        return self.engines.sender()
+
+    @cached_property
+    def admit(self) -> Admit:
+        """API keys."""
+        return Admit(ApiKeys(self.engines.table), self.clock, self.ids)
+
+    @cached_property
+    def enlist(self) -> Enlist:
+        """Agents."""
+        return Enlist(Agents(self.engines.table), self._cursors, self.clock, self.ids)
+
+    @cached_property
+    def notify(self) -> Notify:
+        """Events to deliveries."""
+        return Notify(self._webhooks, self.engines.delivery_queue, relay_webhook.body)
+
+    @cached_property
+    def embed(self) -> Embed:
+        """From rows to the index."""
+        return Embed(self.memories, self.engines.index, self.embedder, self.notify, self.clock)
+
+    @cached_property
+    def remember(self) -> Remember:
+        """Writing."""
+        finder = Finder(self.memories, self.engines.index, self.embedder, self.clock)
+        return Remember(
+            self.memories,
+            self._sessions,
+            self.enlist,
+            self.notify,
+            self.embed,
+            self.engines.embedding_queue,
+            finder,
+            self.clock,
+            self.ids,
+        )
+
+    @cached_property
+    def browse(self) -> Browse:
+        """Reading back."""
+        return Browse(self.memories, self._cursors, self.clock)
+
+    @cached_property
+    def search(self) -> Search:
+        """Finding."""
+        tuning = Tuning(self.settings.vector_weight, self.settings.candidates)
+        return Search(self.memories, self.engines.index, self.embedder, self.clock, tuning)
+
+    @cached_property
+    def recall(self) -> Recall:
+        """Context for a prompt."""
+        return Recall(self.search, self.clock)
+
+    @cached_property
+    def revise(self) -> Revise:
+        """Changing."""
+        return Revise(self.memories, self.notify, self.embed, self.engines.embedding_queue, self.clock)
+
+    @cached_property
+    def forget(self) -> Forget:
+        """Deleting."""
+        return Forget(self.memories, self.notify, self.embed, self.embedder, self.engines.embedding_queue, self.clock)
+
+    @cached_property
+    def converse(self) -> Converse:
+        """Sessions."""
+        return Converse(self._sessions, self.memories, self.enlist, self.forget, self._cursors, self.clock, self.ids)
+
+    @cached_property
+    def subscribe(self) -> Subscribe:
+        """Webhook endpoints."""
+        return Subscribe(self._webhooks, self.sender, self.clock, self.ids)
+
+    @cached_property
+    def deliver(self) -> Deliver:
+        """Webhook deliveries."""
+        return Deliver(
+            self._deliveries,
+            self._webhooks,
+            self.notify,
+            self.sender,
+            relay_webhook.headers,
+            self.clock,
+            self.ids,
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """The sweeper."""
+        return Sweep(
+            self.memories, self._deliveries, self.forget, self.notify, self.engines.embedding_queue, self.clock
+        )
+
+
+async def _answers(question: Awaitable[object]) -> bool:
+    try:
+        await question
+    except Unavailable:
+        return False
+    return True
+
+
+def embedded(settings: Settings, clock: Clock) -> EmbeddedEngines:
+    """One machine: everything in one SQLite file in ``settings.data``, which is made if need be."""
+    from commonplace.adapters.embedded import index, queue, table
+    from commonplace.adapters.embedded.database import Database
+
+    settings.data.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.data / "commonplace.db", (table.prepare, index.prepare, queue.prepare))
+    names = (settings.embedding_queue, settings.delivery_queue)
+    queues = {name: queue.SqliteQueue(database, name, clock) for name in names}
+    rows = table.SqliteTable(database)
+    engines = Engines(
+        rows,
+        index.SqliteIndex(database),
+        queues[settings.embedding_queue],
+        queues[settings.delivery_queue],
+        cache(lambda: _onnx(settings)),
+        cache(lambda: _sender(settings)),
+    )
+    return EmbeddedEngines(engines, database, rows, queues)
+
+
+def _onnx(settings: Settings) -> Embedder:
+    from commonplace.adapters.embedded.onnx import OnnxEmbedder
+
+    return OnnxEmbedder(settings.embedder_threads)
+
+
+def _sender(settings: Settings) -> Sender:
+    from commonplace.adapters.web.sender import WebhookSender
+
+    return WebhookSender(private_targets=settings.private_webhooks, deadline=settings.webhook_timeout)
+
+
+@cache
+def services() -> Services:
+    """The services of this process by its environment, made once. Raises ``SettingError``."""
+    settings = read(os.environ)
+    if settings.engines == "aws":
+        raise SettingError("COMMONPLACE_ENGINES=aws needs the OpenSearch index, which this version does not have yet")
+    clock = SystemClock()
+    return Services(settings, embedded(settings, clock).engines, clock, RandomIds())
