@@ -1,8 +1,17 @@
 """The small ports, as tests want them."""
 
+import hashlib
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from commonplace.ports.world import Clock, Ids
+from commonplace.model.errors import Invalid, Unavailable
+from commonplace.model.space import Space
+from commonplace.model.webhook import Answer
+from commonplace.ports.embedder import Calibration, Embedder
+from commonplace.ports.world import Clock, Ids, Refused, Sender
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -37,3 +46,73 @@ class FakeIds(Ids):
 
     def jitter(self) -> float:
         return 0.5
+
+
+class FakeEmbedder(Embedder):
+    """Texts are near each other as far as they share words. A text with REFUSED in it is refused; ``down`` refuses all."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.texts: list[str] = []
+
+    @property
+    def space(self) -> Space:
+        return Space("fake", 64)
+
+    @property
+    def window(self) -> int:
+        return 64
+
+    @property
+    def calibration(self) -> Calibration:
+        return Calibration(together=((0.0, 0.0), (1.0, 1.0)), words=((0.0, 0.0), (1.0, 0.9)))
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
+
+    async def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        if self.down:
+            raise Unavailable("The embedder cannot be asked now")
+        if any("REFUSED" in text for text in texts):
+            raise Invalid("The embedder refused a text")
+        self.texts += texts
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> tuple[float, ...]:
+        vector = [0.0] * 64
+        for word in re.findall(r"\w+", text.lower()) or [text]:
+            vector[int.from_bytes(hashlib.sha256(word.encode()).digest()[:2], "big") % 64] += 1.0
+        length = math.sqrt(sum(number * number for number in vector))
+        return tuple(number / length for number in vector)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A request that a webhook got."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class FakeSender(Sender):
+    """Keeps what it is asked to send. Answers from ``answers`` first, then 200; an error in it is raised.
+
+    Refuses every URL that has "refused" in it.
+    """
+
+    def __init__(self) -> None:
+        self.posted: list[Posted] = []
+        self.answers: list[Answer | Exception] = []
+
+    async def check(self, url: str) -> None:
+        if "refused" in url:
+            raise Refused("The URL may not be called")
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        await self.check(url)
+        self.posted.append(Posted(url, headers, body))
+        answer = self.answers.pop(0) if self.answers else Answer(200)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -9,12 +9,14 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 import aioboto3
 import pytest
 from botocore.config import Config
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
 from commonplace.adapters.aws import dynamodb, sqs
 from commonplace.adapters.aws.dynamodb import DynamoTable
 from commonplace.adapters.aws.sqs import SqsQueue
@@ -25,8 +27,7 @@ from commonplace.adapters.embedded.queue import SqliteQueue
 from commonplace.adapters.embedded.table import SqliteTable
 from commonplace.ports.queue import Queue
 from commonplace.ports.table import Table
-from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
+from contract.consumers import Consumer, SqliteConsumer, SqsConsumer
 from fakes import FakeClock
 
 TABLES = {"sqlite": "sqlite_table", "dynamodb-moto": "moto_table"}
@@ -40,37 +41,25 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=TABLES.values(), ids=TABLES.keys())
+@pytest.fixture(params=list(TABLES.values()), ids=list(TABLES))
 def table(request: pytest.FixtureRequest) -> Table:
     found: Table = request.getfixturevalue(request.param)
     return found
 
 
-@pytest.fixture(params=DOWN_TABLES.values(), ids=DOWN_TABLES.keys())
+@pytest.fixture(params=list(DOWN_TABLES.values()), ids=list(DOWN_TABLES))
 def down_table(request: pytest.FixtureRequest) -> Table:
     found: Table = request.getfixturevalue(request.param)
     return found
 
 
-class Consumer(Protocol):
-    """The other end of a queue: what the port leaves to whoever drives the worker."""
-
-    queue: Queue
-
-    async def receive(self, visibility: int = 600) -> list[tuple[str, str, int]]:
-        """Everything that is visible: id, body, and how often it was received."""
-
-    async def receive_after(self, seconds: int) -> list[tuple[str, str, int]]:
-        """What is visible once that much time has passed, or soon after."""
-
-
-@pytest.fixture(params=QUEUES.values(), ids=QUEUES.keys())
+@pytest.fixture(params=list(QUEUES.values()), ids=list(QUEUES))
 def consumer(request: pytest.FixtureRequest) -> Consumer:
     found: Consumer = request.getfixturevalue(request.param)
     return found
 
 
-@pytest.fixture(params=DOWN_QUEUES.values(), ids=DOWN_QUEUES.keys())
+@pytest.fixture(params=list(DOWN_QUEUES.values()), ids=list(DOWN_QUEUES))
 def down_queue(request: pytest.FixtureRequest) -> Queue:
     found: Queue = request.getfixturevalue(request.param)
     return found
@@ -95,20 +84,6 @@ def sqlite_table(database: Database) -> Table:
 def closed_sqlite_table(database: Database) -> Table:
     database.close()
     return SqliteTable(database)
-
-
-class SqliteConsumer:
-    def __init__(self, database: Database) -> None:
-        self._clock = FakeClock()
-        self.queue = SqliteQueue(database, "embedding", self._clock)
-
-    async def receive(self, visibility: int = 600) -> list[tuple[str, str, int]]:
-        received = await self.queue.receive(100, visibility)
-        return [(message.id, message.body, message.receive_count) for message in received]
-
-    async def receive_after(self, seconds: int) -> list[tuple[str, str, int]]:
-        self._clock.advance(seconds)
-        return await self.receive()
 
 
 @pytest.fixture
@@ -137,6 +112,7 @@ def moto_url() -> Iterator[str]:
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     werkzeug = server._server  # noqa: SLF001 - no other way to the application
+    assert werkzeug is not None
     application, turn = werkzeug.app, threading.Lock()
 
     def one_at_a_time(*call: Any) -> Any:
@@ -188,41 +164,6 @@ async def unreachable_dynamo_table(closed_port_url: str) -> AsyncIterator[Table]
 async def moto_sqs(moto_url: str) -> AsyncIterator[Any]:
     async with aws_client("sqs", moto_url, sqs.client_config()) as client:
         yield client
-
-
-class SqsConsumer:
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
-        self._url = queue_url
-        self.queue = SqsQueue(client, queue_url)
-
-    async def receive(self, visibility: int = 600) -> list[tuple[str, str, int]]:
-        received: dict[str, tuple[str, str, int]] = {}
-        while some := await self._poll(visibility, wait=0):
-            if received.keys() & some.keys():  # with a visibility of 0 they come again and again
-                break
-            received |= some
-        return list(received.values())
-
-    async def receive_after(self, seconds: int) -> list[tuple[str, str, int]]:
-        return list((await self._poll(600, wait=seconds + 1)).values())
-
-    async def _poll(self, visibility: int, wait: int) -> dict[str, tuple[str, str, int]]:
-        answer = await self._client.receive_message(
-            QueueUrl=self._url,
-            MaxNumberOfMessages=10,
-            VisibilityTimeout=visibility,
-            WaitTimeSeconds=wait,
-            AttributeNames=["ApproximateReceiveCount"],
-        )
-        return {
-            message["MessageId"]: (
-                message["MessageId"],
-                message["Body"],
-                int(message["Attributes"]["ApproximateReceiveCount"]),
-            )
-            for message in answer.get("Messages", ())
-        }
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from commonplace.ports.queue import MAX_DELAY, Message, Queue
 
-from contract.conftest import Consumer
+from commonplace.ports.queue import MAX_DELAY, Message, Queue
+from contract.consumers import Consumer
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from commonplace.model.apikey import ApiKey, Permission, Principal, hashed
+from commonplace.model.apikey import PREFIX_LENGTH, ApiKey, Permission, Principal, hashed
 from commonplace.model.errors import NotFound, Unauthenticated
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows.apikeys import ApiKeys
@@ -12,8 +12,6 @@ CACHED = timedelta(seconds=60)
 """How long a key is believed without looking: the longest that a revocation takes to be felt everywhere."""
 
 MOST_CACHED = 10_000
-PREFIX_LENGTH = 12
-"""Of a key, this many letters are kept to recognise it by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

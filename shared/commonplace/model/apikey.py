@@ -6,6 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 
 
+PREFIX_LENGTH = 16
+"""Of a key, this many letters are kept to recognise it by."""
+
+
 class Permission(StrEnum):
     """What a key may do. ADMIN implies the others."""
 

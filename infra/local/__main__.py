@@ -1,0 +1,138 @@
+"""The whole service in one process, composed from template.yaml. README.md lists its settings."""
+
+import asyncio
+import importlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from commonplace.adapters.embedded.onnx import OnnxEmbedder
+
+from commonplace.adapters.embedded.queue import SqliteQueue
+from commonplace.rows.apikeys import Secrets
+from commonplace.settings import SettingError, Settings, read
+from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded
+from gateway import Gateway, applications
+from keys import FirstKey, bootstrap
+from pollers import CONCURRENCY, poll, run_on_schedule
+from template import Scheduled, Template, load
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+HOST = "127.0.0.1"
+DEFAULT_PORT = "8787"
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the pools of the published clients keep a connection."""
+
+log = logging.getLogger("commonplace.local")
+
+
+async def serve(template: Template, settings: Settings, port: int, given_key: str | None) -> int:
+    """Serves until SIGINT or SIGTERM; the exit status."""
+    clock, ids = SystemClock(), RandomIds()
+    engines = embedded(settings, clock)
+    services = Services(settings, engines.engines, clock, ids)
+    fresh = f"mem_{settings.environment}_{ids.token()}"
+    key = await bootstrap(services.admit, Secrets(engines.table), fresh, given_key)
+    config = uvicorn.Config(
+        Gateway(template, applications(template, services)),
+        host=HOST,
+        port=port,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    beside = [asyncio.create_task(work) for work in background(template, services, engines)]
+    serving = asyncio.create_task(server.serve())
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.01)
+    if server.started:
+        print(greeting(f"http://{HOST}:{port}", key, settings), flush=True)
+    await serving
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    engines.database.close()
+    return 0 if server.started else 1
+
+
+def background(template: Template, services: Services, engines: EmbeddedEngines) -> list[Coroutine[Any, Any, None]]:
+    """What runs beside the requests: the pollers of the queues, the schedule, and what the last run left."""
+    policies = {policy.name: policy for policy in template.queues}
+    work: list[Coroutine[Any, Any, None]] = [caught_up(services)]
+    for source in template.sources:
+        policy = policies[source.queue]
+        dead = SqliteQueue(engines.database, policy.dead_letters, services.clock)
+        queue = engines.queues[source.queue]
+        work += [poll(source, policy, queue, dead, services) for _ in range(CONCURRENCY)]
+    return work + [run_on_schedule(each, _scheduled(each, services, engines)) for each in template.schedules]
+
+
+def _scheduled(schedule: Scheduled, services: Services, engines: EmbeddedEngines) -> Any:
+    sweep = importlib.import_module(f"{schedule.function}.app").sweep
+
+    async def run() -> None:
+        await sweep(services)
+        await engines.table.purge(int(time.time()))
+
+    return run
+
+
+async def caught_up(services: Services) -> None:
+    """Loads the model, and takes on at once what the last run left undone."""
+    if isinstance(services.embedder, OnnxEmbedder):
+        await services.embedder.load()
+    swept = await services.sweep(timedelta(0))
+    if swept.pending or swept.deliveries:
+        log.warning("taking up %d memories and %d deliveries that were left", swept.pending, swept.deliveries)
+
+
+def greeting(url: str, key: FirstKey, settings: Settings) -> str:
+    """What a new user wants to know first."""
+    shown = key.token or "$COMMONPLACE_API_KEY"
+    if key.token is None:
+        about = f"{key.prefix}… (shown on the first start; see README.md for making another)"
+    else:
+        about = key.token
+    return f"""
+Commonplace is at {url}
+API key:          {about}
+Data:             {settings.data.resolve()}
+
+Write a memory:
+  curl -s {url}/v1/memories -H 'Authorization: Bearer {shown}' \\
+    -d '{{"agent_id": "my-assistant", "content": "The user prefers dark mode"}}'
+
+Find it:
+  curl -s {url}/v1/memories/search -H 'Authorization: Bearer {shown}' \\
+    -d '{{"query": "which theme does the user like?"}}'
+
+Ctrl-C stops the service; the data stays."""
+
+
+def main() -> int:
+    """Reads the settings and serves; the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # urllib3 would log the URLs of webhooks, which may hold secrets.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    template = load(TEMPLATE)
+    defaults = {"COMMONPLACE_ENGINES": "embedded", "COMMONPLACE_ENVIRONMENT": "local"}
+    try:
+        settings = read({**template.variables, **defaults, **os.environ})
+        port = int(os.environ.get("PORT") or DEFAULT_PORT)
+    except (SettingError, ValueError) as error:
+        print(f"commonplace: {error}", file=sys.stderr)
+        return 2
+    return asyncio.run(serve(template, settings, port, os.environ.get("COMMONPLACE_API_KEY")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

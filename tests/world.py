@@ -1,0 +1,169 @@
+"""A whole Commonplace on one machine, with time, ids, embedder and sender in the hands of the test."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import template
+from commonplace.adapters.embedded import index, queue, table
+from commonplace.adapters.embedded.database import Database
+from commonplace.adapters.embedded.index import SqliteIndex
+from commonplace.adapters.embedded.queue import SqliteQueue
+from commonplace.adapters.embedded.table import SqliteTable
+from commonplace.core.admit import KeyOrder
+from commonplace.model.apikey import Permission
+from commonplace.model.document import Arm, Document, Findings, Probe, Removal
+from commonplace.model.errors import Unavailable
+from commonplace.model.filter import Filter
+from commonplace.model.space import Space
+from commonplace.ports.index import Index
+from commonplace.ports.queue import Message, Queue
+from commonplace.settings import Settings
+from commonplace.wiring import Engines, Services
+from fakes import FakeClock, FakeEmbedder, FakeIds, FakeSender
+from gateway import Gateway, applications
+from pollers import sqs_event
+from worker.app import consume
+
+TEMPLATE = template.load(Path(__file__).parents[1] / "template.yaml")
+TENANT = "acme"
+KEY = "mem_test_0123456789abcdefghijklmnop"
+OTHER_TENANT = "umbrella"
+OTHER_KEY = "mem_test_umbrella0123456789abcdefgh"
+
+
+class SwitchedQueue(Queue):
+    """A queue that can be taken down."""
+
+    def __init__(self, inner: SqliteQueue) -> None:
+        self.inner = inner
+        self.down = False
+
+    async def send(self, messages: Sequence[Message]) -> list[str | None]:
+        return [None] * len(messages) if self.down else await self.inner.send(messages)
+
+
+class SwitchedIndex(Index):
+    """An index that can be taken down, as a whole or an arm at a time, and that can refuse documents."""
+
+    def __init__(self, inner: SqliteIndex) -> None:
+        self.inner = inner
+        self.down = False
+        self.broken_arms: tuple[str, ...] = ()
+        self.refuses: tuple[str, ...] = ()
+
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+        self._demand()
+        good = [document for document in documents if not any(word in document.text for word in self.refuses)]
+        written = iter(await self.inner.upsert(space, good))
+        return [next(written) if document in good else "refused" for document in documents]
+
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+        self._demand()
+        if "delete" in self.broken_arms:
+            return ["refused" for _ in removals]
+        return await self.inner.delete(space, removals)
+
+    async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
+        self._demand()
+        found = await self.inner.search(space, probe, filter)
+        broken = Arm(failure="broken")
+        return Findings(
+            broken if "vectors" in self.broken_arms and probe.vector else found.vectors,
+            broken if "words" in self.broken_arms and probe.text else found.words,
+        )
+
+    async def spaces(self) -> list[Space]:
+        self._demand()
+        return await self.inner.spaces()
+
+    def _demand(self) -> None:
+        if self.down:
+            raise Unavailable("The index cannot be used now")
+
+
+class World:
+    """The services of a test, with a hand on everything that is outside of them."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = FakeClock()
+        self.ids = FakeIds()
+        self.embedder = FakeEmbedder()
+        self.sender = FakeSender()
+        self.table = SqliteTable(database)
+        self.index = SwitchedIndex(SqliteIndex(database))
+        self.embedding_queue = SwitchedQueue(SqliteQueue(database, "EmbeddingQueue", self.clock))
+        self.delivery_queue = SwitchedQueue(SqliteQueue(database, "DeliveryQueue", self.clock))
+        engines = Engines(
+            self.table,
+            self.index,
+            self.embedding_queue,
+            self.delivery_queue,
+            lambda: self.embedder,
+            lambda: self.sender,
+        )
+        self.services = Services(Settings(environment="test"), engines, self.clock, self.ids)
+        self.gateway = Gateway(TEMPLATE, applications(TEMPLATE, self.services))
+
+    async def accept(self, key: str, tenant: str, permissions: Sequence[Permission] = tuple(Permission)) -> None:
+        """Makes a key good."""
+        await self.services.admit.accept(
+            key, KeyOrder(tenant=tenant, environment="test", permissions=tuple(permissions))
+        )
+
+    async def work(self) -> list[dict[str, Any]]:
+        """Hands what is in the queues to the worker, as SQS would, until nothing is visible; the worker's answers."""
+        answers: list[dict[str, Any]] = []
+        for queue in (self.embedding_queue.inner, self.delivery_queue.inner):
+            while batch := await queue.receive(10, 360):
+                answer = await consume(self.services, sqs_event(queue.name, batch))
+                failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+                await queue.delete([message.receipt for message in batch if message.id not in failed])
+                answers.append(answer)
+        return answers
+
+    @asynccontextmanager
+    async def client(self, key: str | None = KEY) -> AsyncIterator["Client"]:
+        """A client of the whole HTTP API."""
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        transport = httpx.ASGITransport(self.gateway, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
+            yield Client(http)
+
+
+class Client:
+    """Speaks JSON, and says what came back."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+
+    async def __call__(
+        self, method: str, path: str, body: object = None, *, expect: int = 200, **options: Any
+    ) -> dict[str, Any]:
+        """The JSON body of an answer that has to have the status ``expect``."""
+        content = None if body is None else json.dumps(body).encode()
+        response = await self.http.request(method, path, content=content, **options)
+        assert response.status_code == expect, response.text
+        assert response.headers["content-type"] == "application/json"
+        found: dict[str, Any] = response.json()
+        return found
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[World]:
+    """A new world in a folder, with one key of each of two tenants."""
+    database = Database(folder / "commonplace.db", (table.prepare, index.prepare, queue.prepare))
+    made = World(database)
+    await made.accept(KEY, TENANT)
+    await made.accept(OTHER_KEY, OTHER_TENANT)
+    yield made
+    database.close()
+
+
+def memory_body(content: str = "The user prefers dark mode", **fields: object) -> Mapping[str, object]:
+    """The smallest body of a memory."""
+    return {"agent_id": "my-assistant", "content": content, **fields}
