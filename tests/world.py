@@ -118,11 +118,11 @@ class World:
     async def work(self) -> list[dict[str, Any]]:
         """Hands what is in the queues to the worker, as SQS would, until nothing is visible; the worker's answers."""
         answers: list[dict[str, Any]] = []
-        for queue in (self.embedding_queue.inner, self.delivery_queue.inner):
-            while batch := await queue.receive(10, 360):
-                answer = await consume(self.services, sqs_event(queue.name, batch))
+        for source in (self.embedding_queue.inner, self.delivery_queue.inner):
+            while batch := await source.receive(10, 360):
+                answer = await consume(self.services, sqs_event(source.name, batch))
                 failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-                await queue.delete([message.receipt for message in batch if message.id not in failed])
+                await source.delete([message.receipt for message in batch if message.id not in failed])
                 answers.append(answer)
         return answers
 

@@ -28,6 +28,12 @@ from commonplace.ports.embedder import Calibration
 T = TypeVar("T")
 Vector = tuple[float, ...]
 
+CALIBRATION: Final = Calibration(
+    together=((-0.1, 0.0), (0.1, 0.05), (0.32, 0.3), (0.37, 0.5), (0.6, 0.75), (1.0, 0.9), (1.6, 1.0)),
+    words=((0.0, 0.0), (0.35, 0.3), (0.45, 0.5), (1.0, 0.85)),
+)
+"""Fitted on pairs of queries and memories, relevant, related and not (tests/benchmarks/pairs.json)."""
+
 WINDOW: Final = 256
 """How many tokens the model reads, two marks of its own among them."""
 
@@ -98,7 +104,7 @@ class OnnxEmbedder:
     @property
     def calibration(self) -> Calibration:
         """How its cosines read as relevance."""
-        return Calibration(middle=0.30, slope=12)
+        return CALIBRATION
 
     async def load(self) -> None:
         """Reads the model now and not at the first use. Raises ``Unavailable`` when its files are missing or are not

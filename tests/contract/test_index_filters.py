@@ -1,0 +1,195 @@
+"""What every index makes of a filter: in both arms the same as ``Filter.matches``, and before the cut."""
+
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from commonplace.model.document import Document
+from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period, Scalar
+from commonplace.model.memory import Memory, Tier
+from commonplace.model.scope import Scope
+from commonplace.model.values import Json
+from contract.index_writer import EAST, EVERYTHING, INDEXES, NOON, SPACE, Writer, ids, opened, unit, written
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=INDEXES)
+async def writer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Writer]:
+    async with opened(request.param, tmp_path) as index:
+        yield written(index)
+
+
+@pytest.mark.parametrize("mine", [Filter(user="me"), Filter(session="s"), Filter(tags=("mine",)), Filter(kinds=("k",))])
+async def test_the_filter_is_applied_before_the_cut(writer: Writer, mine: Filter) -> None:
+    others = [writer.document(f"o{n}", text="kettle kettle", vector=EAST) for n in range(200)]
+    await writer.index.upsert(SPACE, others)
+    parts: dict[str, Any] = {"scope": Scope(user="me", session="s"), "tags": ("mine",), "kind": "k"}
+    text = "a kettle among very many other things that stand about"
+    await writer.put("mine", text=text, vector=unit(1.5), **parts)
+    assert ids(await writer.near(filter=mine, k=5)) == ["mine"]
+    assert ids(await writer.saying("kettle", mine, k=5)) == ["mine"]
+
+
+@pytest.mark.parametrize("part", ["store", "organization", "user", "agent", "session", "project"])
+@pytest.mark.parametrize("value", ["one", "", "O'Neil\"; --", "a.b:c/d", "ÜÑÍ 🫖", "Ünï", "null", "0"])
+async def test_each_scope_part_is_compared_to_the_letter(writer: Writer, part: str, value: str) -> None:
+    scopes = {"same": value, "longer": f"{value}x", "spaced": f" {value}"}
+    if value.upper() != value:
+        scopes["loud"] = value.upper()
+    for memory, text in scopes.items():
+        await writer.put(memory, scope=Scope(**{part: text}))
+    await writer.put("absent")
+    assert await writer.both(replace(EVERYTHING, **{part: value})) == {"same"}
+
+
+async def test_all_parts_of_a_filter_must_hold(writer: Writer) -> None:
+    await writer.put("a", scope=Scope(user="u", agent="x"), tags=("t",))
+    await writer.put("b", scope=Scope(user="u", agent="y"), tags=("t",))
+    await writer.put("c", scope=Scope(user="u", agent="x"))
+    assert await writer.both(Filter(user="u", agent="x", tags=("t", "other"))) == {"a"}
+
+
+async def test_kinds_and_tiers(writer: Writer) -> None:
+    await writer.put("a", kind="fact", tier=Tier.HOT)
+    await writer.put("b", kind="event", tier=Tier.WARM)
+    await writer.put("c", kind="rule", tier=Tier.COLD)
+    assert await writer.both(Filter(kinds=("fact", "rule"))) == {"a", "c"}
+    assert await writer.both(Filter(tiers=(Tier.HOT, Tier.WARM))) == {"a", "b"}
+
+
+async def test_any_of_the_tags_is_enough(writer: Writer) -> None:
+    await writer.put("a", tags=("red", "big"))
+    await writer.put("b", tags=("blue",))
+    await writer.put("c", tags=("Red", 'bl"ue', "blue,red"))
+    await writer.put("d", metadata={"red": "red", "tags": "red"})
+    assert await writer.both(Filter(tags=("red",))) == {"a"}
+    assert await writer.both(Filter(tags=("red", "blue", "none"))) == {"a", "b"}
+    assert await writer.both(Filter(tags=('bl"ue',))) == {"c"}
+
+
+async def test_importance_in_a_closed_range(writer: Writer) -> None:
+    for importance in (0.0, 0.3, 0.8, 1.0):
+        await writer.put(f"{importance}", importance=importance)
+    assert await writer.both(Filter(importance=Between(0.3, 0.8))) == {"0.3", "0.8"}
+    assert await writer.both(Filter(importance=Between(low=0.8))) == {"0.8", "1.0"}
+    assert await writer.both(Filter(importance=Between(high=0.29))) == {"0.0"}
+
+
+@pytest.mark.parametrize("name", ["created", "occurred"])
+async def test_times_from_the_start_and_before_the_end(writer: Writer, name: str) -> None:
+    hour = timedelta(hours=1)
+    for n in range(4):
+        await writer.put(f"{n}", **{f"{name}_at": NOON + n * hour})
+    assert await writer.both(replace(EVERYTHING, **{name: Period(NOON + hour, NOON + 3 * hour)})) == {"1", "2"}
+    assert await writer.both(replace(EVERYTHING, **{name: Period(start=NOON + 2 * hour)})) == {"2", "3"}
+    assert await writer.both(replace(EVERYTHING, **{name: Period(end=NOON + timedelta(milliseconds=1))})) == {"0"}
+
+
+async def test_confidential_and_archived_only_when_asked_for(writer: Writer) -> None:
+    await writer.put("open")
+    await writer.put("confidential", confidential=True)
+    await writer.put("archived", archived=True)
+    assert await writer.both(Filter()) == {"open"}
+    assert await writer.both(Filter(confidential=True)) == {"open", "confidential"}
+    assert await writer.both(Filter(archived=True)) == {"open", "archived"}
+
+
+async def test_excluded_memories_are_not_found(writer: Writer) -> None:
+    for n in range(3):
+        await writer.put(f"m{n}", passage=n)
+    assert await writer.both(Filter(excluded=("m0", "m2", "other"))) == {"m1"}
+
+
+KEYS = ["plain", "a.b", "q\"uo'te", "ключ", "🫖", "$.x", "", "with space", "x[0]", "K" * 100]
+STRINGS = ["", "1", "1.0", "true", "null", "x", "X", "é", "it's", 'a"b', "🫖", "v" * 100]
+SCALARS: list[Scalar] = [None, True, False, 0, 1, -1, 2, 1.0, 0.0, 1.5, -0.5, 1e20, 2**40, *STRINGS]
+values: st.SearchStrategy[Json] = st.sampled_from([*SCALARS, [1], ["x"], {}, {"a": 1}])
+scalars = st.lists(st.sampled_from(SCALARS), max_size=3).map(tuple)
+bounds = st.none() | st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 1e15])
+conditions: st.SearchStrategy[Condition] = st.one_of(
+    st.builds(Among, scalars),
+    st.builds(NotAmong, scalars),
+    st.builds(Between, bounds, bounds),
+    st.builds(Exists, st.booleans()),
+)
+metadatas = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
+questions = st.lists(st.tuples(st.sampled_from(KEYS), conditions), min_size=1, max_size=2).map(tuple)
+
+
+def memory_of(document: Document) -> Memory:
+    return Memory(
+        id=document.memory, tenant=document.tenant, scope=document.scope, origin="relay", content=document.text,
+        content_hash="", kind=document.kind, importance=document.importance, tier=document.tier,
+        created_at=document.created_at, updated_at=document.created_at, occurred_at=document.occurred_at,
+        tags=document.tags, metadata=document.metadata, confidential=document.confidential,
+    )  # fmt: skip
+
+
+def drawn(strategy: st.SearchStrategy[Any], number: int) -> list[Any]:
+    """The same examples of a strategy on every run."""
+    examples: list[Any] = []
+
+    @settings(
+        max_examples=number, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(strategy)
+    def draw(example: object) -> None:
+        examples.append(example)
+
+    draw()
+    return examples
+
+
+async def test_metadata_conditions_give_the_answer_of_the_filter_in_both_arms(writer: Writer) -> None:
+    documents = [writer.document(f"m{n}", metadata=metadata) for n, metadata in enumerate(drawn(metadatas, 120))]
+    documents += [
+        writer.document(f"{number}.{n}", metadata={key: value})
+        for number, key in enumerate(KEYS[:2])
+        for n, value in enumerate([*SCALARS, [1], {}])
+    ]
+    await writer.index.upsert(SPACE, documents)
+    each = [((key, Among((scalar,))),) for key in KEYS[:2] for scalar in SCALARS]
+    for asked in [*each, *drawn(questions, 150)]:
+        filter = Filter(metadata=asked)
+        expected = {document.memory for document in documents if filter.matches(memory_of(document))}
+        assert await writer.both(filter, k=1000) == expected, asked
+
+
+async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(writer: Writer) -> None:
+    dice = random.Random(7)  # noqa: S311 - a test that has to draw the same each time
+
+    def some(*choices: Any) -> Any:
+        return dice.choice(choices)
+
+    documents = [
+        writer.document(
+            f"m{n}", scope=Scope(user=some(None, "u", "v"), agent=some(None, "x", "y"), session=some(None, "s")),
+            kind=some("fact", "event"), tier=some(*Tier), tags=some((), ("a",), ("a", "b")), importance=dice.random(),
+            confidential=some(False, False, True), created_at=NOON + timedelta(hours=n), metadata={"n": n % 5},
+        )
+        for n in range(150)
+    ]  # fmt: skip
+    await writer.index.upsert(SPACE, documents)
+    for _ in range(120):
+        filter = Filter(
+            user=some(None, "u"), agent=some(None, "x", "none"), session=some(None, "s"), kinds=some((), ("fact",)),
+            tiers=some((), (Tier.HOT, Tier.COLD)), tags=some((), ("b",), ("a", "c")), confidential=some(False, True),
+            importance=some(Between(), Between(low=0.3), Between(0.2, 0.9)), excluded=some((), ("m1", "m2")),
+            created=some(Period(), Period(NOON, NOON + timedelta(hours=80))),
+            metadata=some((), (("n", Among((1, 2.0))),), (("n", NotAmong((3,))), ("n", Between(high=3)))),
+        )  # fmt: skip
+        expected = {document.memory for document in documents if filter.matches(memory_of(document))}
+        assert await writer.both(filter, k=1000) == expected, filter
