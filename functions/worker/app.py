@@ -96,7 +96,7 @@ async def _brought_up_to_date(services: Services, records: Sequence[Record]) -> 
     failed: list[str] = []
     work: list[Memory] = []
     for key, found in zip(by_memory, seen, strict=True):
-        if isinstance(found, Tombstone) and found.marked_at is not None:
+        if isinstance(found, Tombstone):
             try:
                 await services.embed.clear(found)
             except Unavailable:

@@ -4,8 +4,9 @@ from typing import Any
 import httpx
 import pytest
 
-from commonplace.core.admit import CACHED, KeyOrder
+from commonplace.core.admit import CACHED, Admit, KeyOrder
 from commonplace.model.apikey import Permission
+from commonplace.rows.apikeys import ApiKeys
 from relay_routes import ROUTES, UNKNOWN_ID, WITH_ID, Route, everything, made, one_of_each, refusal, without_id
 from world import KEY, OTHER_KEY, TENANT, Client, World
 
@@ -133,8 +134,7 @@ async def test_a_revoked_key_answers_401_at_once(world: World, client: Client) -
 
 async def test_a_key_that_was_revoked_elsewhere_is_believed_for_a_minute_at_most(world: World, client: Client) -> None:
     await client("GET", "/v1/memories")
-    elsewhere = World(world.database)
-    await elsewhere.services.admit.revoke(KEY)
+    await Admit(ApiKeys(world.table), world.clock, world.ids).revoke(KEY)
     world.clock.advance(CACHED.total_seconds())
     refusal(await client.http.get("/v1/memories"), 401)
 

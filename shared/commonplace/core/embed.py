@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from commonplace.core.notify import Notify
 from commonplace.core.passages import passages
@@ -19,6 +20,10 @@ from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
 from commonplace.rows.webhooks import staged
+
+
+AT_ONCE = 4_000
+"""Characters whose tokens are counted on the event loop itself (under a millisecond)."""
 
 
 def message(memory: Memory | Tombstone) -> Message:
@@ -71,9 +76,15 @@ class Embed:
         except (NotFound, Conflict):
             return
 
+    def reach(self, memory: Memory) -> int:
+        """How many passages of a memory the index holds or may hold, counting those that another is writing just now."""
+        if memory.ready:
+            return memory.passages
+        return max(memory.passages, len(passages(memory, self._embedder.tokens, self._embedder.window)))
+
     async def clear(self, tombstone: Tombstone) -> None:
         """Takes a deleted memory out of the index. Raises ``Unavailable``; repeating it changes nothing."""
-        await self._removed(tombstone, range(max(1, tombstone.passages)))
+        await self._removed(tombstone, range(tombstone.passages))
         if tombstone.marked_at is not None:
             try:
                 await self._memories.rest(tombstone)
@@ -81,13 +92,18 @@ class Embed:
                 return
 
     async def _prepared(self, memory: Memory) -> _Work:
-        texts = passages(memory, self._embedder.tokens, self._embedder.window)
+        texts = await self._passages(memory)
         space = self._embedder.space
         embedding = None
         if memory.model == space.name and memory.content_revision < memory.revision:
             embedding = await self._memories.embedding(memory, space)
         stored = embedding is not None and len(embedding.vectors) == len(texts)
         return _Work(memory, texts, embedding if stored else None, stored)
+
+    async def _passages(self, memory: Memory) -> list[str]:
+        if len(memory.content) <= AT_ONCE:
+            return passages(memory, self._embedder.tokens, self._embedder.window)
+        return await asyncio.to_thread(passages, memory, self._embedder.tokens, self._embedder.window)
 
     async def _embedded(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
         missing = [each for each in work if not each.stored]
@@ -117,13 +133,20 @@ class Embed:
             return []
         try:
             outcomes = iter(await self._index.upsert(self._embedder.space, documents))
-            failures = [[next(outcomes) for _ in each.texts] for each in work]
-            for each in work:
-                await self._removed(each.memory, range(len(each.texts), each.memory.passages))
         except Unavailable as error:
             return [error for _ in work]
-        reasons = [next((reason for reason in of_one if reason is not None), None) for of_one in failures]
-        return [None if reason is None else Unavailable(f"The index refused it: {reason}") for reason in reasons]
+        reasons = [[reason for reason in islice(outcomes, len(each.texts)) if reason is not None] for each in work]
+        return [await self._trimmed(each, of_one) for each, of_one in zip(work, reasons, strict=True)]
+
+    async def _trimmed(self, work: _Work, reasons: list[str]) -> CommonplaceError | None:
+        """Removes the passages that the memory no longer has, unless the index refused those that it has."""
+        if reasons:
+            return Unavailable(f"The index refused it: {reasons[0]}")
+        try:
+            await self._removed(work.memory, range(len(work.texts), work.memory.passages))
+        except Unavailable as error:
+            return error
+        return None
 
     async def _settled(self, work: _Work, failure: CommonplaceError | None) -> Memory | CommonplaceError:
         if failure is not None:
@@ -148,15 +171,14 @@ class Embed:
         except Conflict:
             return memory
         except NotFound as gone:
-            await self._forgotten(memory, len(work.texts), now)
-            return gone
+            return await self._forgotten(memory, len(work.texts), now) or gone
         except Unavailable as error:
             return error
         await self._notify.send(deliveries)
         return ready
 
-    async def _forgotten(self, memory: Memory, count: int, now: datetime) -> None:
-        """Undoes what a late message did to the index after its memory was deleted."""
+    async def _forgotten(self, memory: Memory, count: int, now: datetime) -> Unavailable | None:
+        """Undoes what a late message did to the index after its memory was deleted; or why that is still to be done."""
         left = await self._memories.last_seen(memory.tenant, memory.id)
         revision = left.revision if isinstance(left, Tombstone) else memory.revision + 1
         spaces = (self._embedder.space.name,)
@@ -169,7 +191,11 @@ class Embed:
             deleted_at=now,
             marked_at=None,
         )
-        await self.clear(late)
+        try:
+            await self.clear(late)
+        except Unavailable as error:
+            return error
+        return None
 
     async def _removed(self, memory: Memory | Tombstone, numbers: range) -> None:
         removals = [Removal(memory.tenant, memory.id, number, memory.revision) for number in numbers]

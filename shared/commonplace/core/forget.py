@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 from commonplace.core.embed import Embed, message
 from commonplace.core.notify import Notify
@@ -48,6 +49,7 @@ class Forget:
     async def buried(self, memory: Memory) -> None:
         """Deletes this revision of a memory. Raises ``NotFound`` or ``Conflict``."""
         now = self._clock.now()
+        memory = replace(memory, passages=self._embed.reach(memory))
         endpoints = await self._notify.endpoints(memory.tenant)
         deliveries = self._notify.deliveries(EventType.MEMORY_DELETED, memory, now, endpoints)
         tombstone = await self._memories.bury(memory, now, self._embedder.space, staged(deliveries))
@@ -58,11 +60,16 @@ class Forget:
             await self._queue.send([message(tombstone)])
 
     async def session(self, tenant: str, session: str) -> None:
-        """Deletes the memories of a session: the newest now, the others by the worker, which is told first."""
+        """Deletes the memories of a session: the newest now, the others by the worker, which is told first.
+
+        If the queue refuses, all of them now.
+        """
+        (job,) = await self._queue.send([Message(json.dumps({"kind": "forget", "tenant": tenant, "session": session}))])
+        if job is None:
+            await self.whole_session(tenant, session)
+            return
         filter = Filter(store=DEFAULT_STORE, session=session, confidential=True, archived=True)
         listed = await self._memories.page(tenant, filter, limit=AT_ONCE)
-        if listed.next is not None:
-            await self._queue.send([Message(json.dumps({"kind": "forget", "tenant": tenant, "session": session}))])
         await asyncio.gather(*(self._one(memory) for memory in listed.items))
 
     async def whole_session(self, tenant: str, session: str) -> None:

@@ -30,6 +30,9 @@ def passages(memory: Memory, spans: Spans, window: int) -> list[str]:
     """
     name = who(memory)
     prefix = "" if name is None else f"{name}: "
+    whole = prefix + memory.content
+    if len(whole.encode()) <= window:  # no tokenizer makes more tokens than there are bytes
+        return [whole]
     room = max(2 * OVERLAP, window - len(spans(prefix)))
     return [prefix + piece for piece in _cut(memory.content, spans(memory.content), room)]
 

@@ -38,7 +38,7 @@ class Recall:
         for number, hit in enumerate(results.hits, start=1):
             line = f"\n{number}. {_line(hit, self._clock.now())}"
             if room is not None and len(text) + len(line) > room:
-                cut = line[: room - len(text)]
+                cut = line[: max(0, room - len(text))]
                 if len(cut) > len(f"\n{number}. "):
                     text, used = text + cut, used + 1
                 break
@@ -57,6 +57,6 @@ def _age(age: timedelta) -> str:
     """How long ago, in words."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         count = int(age.total_seconds() // length)
-        if count:
+        if count > 0:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"

@@ -11,10 +11,9 @@ from commonplace.core.notify import Notify
 from commonplace.core.passages import passages
 from commonplace.model.agent import Agent
 from commonplace.model.document import Probe
-from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.errors import CommonplaceError, Invalid, NotFound, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Draft, Memory, Tier, content_hash
-from commonplace.model.session import Session
 from commonplace.model.webhook import Delivery, EventType, Webhook
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.index import Index
@@ -122,7 +121,7 @@ class Remember:
         planned: dict[int, _Planned] = {}
         for number, draft in enumerate(drafts):
             agent = agents.get(draft.agent) if draft.agent is not None else None
-            session = sessions.get(draft.scope.session) if draft.scope.session is not None else None
+            session = sessions[draft.scope.session] if draft.scope.session is not None else False
             refusal = next((each for each in (agent, session) if isinstance(each, CommonplaceError)), None)
             if refusal is not None:
                 outcomes[number] = refusal
@@ -133,22 +132,28 @@ class Remember:
                 if twin is not None:
                     outcomes[number] = Remembered(twin, duplicate=True)
                     continue
-            planned[number] = self._planned(memory, agent, session, endpoints)
+            planned[number] = self._planned(memory, agent, session is True, endpoints)
         errors = await self._memories.add([plan.entry for plan in planned.values()])
         deliveries: list[Delivery] = []
         for (number, plan), error in zip(planned.items(), errors, strict=True):
-            outcomes[number] = await self._outcome(tenant, plan, error)
-            deliveries += plan.deliveries if error is None else []
+            outcome = outcomes[number] = await self._outcome(tenant, plan, error)
+            if isinstance(outcome, Remembered) and not outcome.duplicate:
+                deliveries += plan.deliveries
         await self._notify.send(deliveries)
         return [outcomes[number] for number in range(len(drafts))]
 
     async def _outcome(
         self, tenant: str, plan: _Planned, error: CommonplaceError | None
     ) -> Remembered | CommonplaceError:
+        memory = plan.entry.memory
         if isinstance(error, Duplicate):
             twin = await self._memories.get(tenant, error.id)
-            return error if twin is None else Remembered(twin, duplicate=True)
-        return Remembered(plan.entry.memory) if error is None else error
+            if twin is not None and not twin.expired(self._clock.now()):
+                return Remembered(twin, duplicate=True)
+            # The other one is gone, but its claim was there a moment ago: this one does without.
+            memory = replace(memory, claim=None)
+            (error,) = await self._memories.add([replace(plan.entry, memory=memory)])
+        return Remembered(memory) if error is None else error
 
     async def _agents(self, tenant: str, references: set[str]) -> dict[str, Agent | CommonplaceError]:
         async def one(reference: str) -> Agent | CommonplaceError:
@@ -160,12 +165,12 @@ class Remember:
         ordered = sorted(references)
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
-    async def _known_sessions(self, tenant: str, ids: set[str]) -> dict[str, Session | CommonplaceError | None]:
-        """The registered ones; None for a label that is nobody's id; an error for a UUID that should be one."""
+    async def _known_sessions(self, tenant: str, ids: set[str]) -> dict[str, bool | CommonplaceError]:
+        """Whether each is registered or a mere label; an error for a UUID that should be registered and is not."""
 
-        async def one(id: str) -> Session | CommonplaceError | None:
-            session = await self._sessions.get(tenant, id)
-            return NotFound("session") if session is None and well_formed(id) else session
+        async def one(id: str) -> bool | CommonplaceError:
+            registered = await self._sessions.exists(tenant, id)
+            return registered if registered or not well_formed(id) else NotFound("session")
 
         ordered = sorted(ids)
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
@@ -199,11 +204,11 @@ class Remember:
         self,
         memory: Memory,
         agent: Agent | CommonplaceError | None,
-        session: Session | CommonplaceError | None,
+        registered: bool,
         endpoints: list[Webhook],
     ) -> _Planned:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
-        writer = agent.name if isinstance(agent, Agent) and isinstance(session, Session) else None
+        writer = agent.name if isinstance(agent, Agent) and registered else None
         return _Planned(Entry(memory, writer, staged(deliveries)), deliveries)
 
 
@@ -220,7 +225,7 @@ class Finder:
         """A searchable memory of the same scope whose cosine to this one is at least ``threshold``, the nearest first.
 
         Texts of more than one passage repeat each other only to the letter: one equal passage is no proof.
-        None also when the vectors cannot be asked now: a repeated memory is a smaller harm than a lost one.
+        None also when the vectors cannot be asked: a repeated memory is a smaller harm than a lost one.
         """
         scope = memory.scope
         filter = Filter(
@@ -236,7 +241,7 @@ class Finder:
             (vector,) = await self._embedder.embed(texts[:1])
             probe = Probe(tenant=memory.tenant, vector=vector, text=None, k=10)
             arm = (await self._index.search(self._embedder.space, probe, filter)).vectors
-        except Unavailable:
+        except (Unavailable, Invalid):
             return None
         near = [candidate for candidate in arm.candidates if candidate.score >= threshold]
         rows = await self._memories.many(memory.tenant, [candidate.memory for candidate in near])
@@ -252,7 +257,7 @@ class Finder:
 def _done(
     written: Remembered | CommonplaceError, searchable: dict[str, Memory | CommonplaceError]
 ) -> Remembered | CommonplaceError:
-    if isinstance(written, CommonplaceError) or written.duplicate:
+    if isinstance(written, CommonplaceError):
         return written
-    now = searchable[written.memory.id]
-    return Remembered(now) if isinstance(now, Memory) else written
+    now = searchable.get(written.memory.id)
+    return replace(written, memory=now) if isinstance(now, Memory) else written

@@ -47,24 +47,30 @@ class Revise:
 
         return await until_settled(attempt)
 
-    async def demote(self, tenant: str, store: str) -> int:
+    async def demote(self, tenant: str, store: str, most: int = MOST_DEMOTED) -> int:
         """Makes cold what is neither hot nor was written to for ``IDLE``; how many that were.
 
-        Works through at most ``MOST_DEMOTED`` of them; calling again goes on.
+        At most ``most`` of them; calling again goes on.
         """
         now = self._clock.now()
-        filter = Filter(store=store, tiers=(Tier.WARM,), importance=Between(high=HOT_FROM), archived=True)
+        filter = Filter(store=store, tiers=(Tier.WARM,), importance=Between(high=HOT_FROM), confidential=True, archived=True)
         place, demoted = None, 0
-        while demoted < MOST_DEMOTED:
-            listed = await self._memories.page(tenant, replace(filter, confidential=True), limit=100, start=place)
+        while demoted < most:
+            listed = await self._memories.page(tenant, filter, limit=min(100, most - demoted), start=place)
             for memory in listed.items:
-                if memory.updated_at <= now - IDLE:
-                    await self(tenant, memory.id, Change(tier=Tier.COLD))
-                    demoted += 1
+                if memory.updated_at <= now - IDLE and not memory.expired(now):
+                    demoted += await self._demoted(memory)
             if listed.next is None:
                 break
             place = listed.next
         return demoted
+
+    async def _demoted(self, memory: Memory) -> bool:
+        try:
+            await self(memory.tenant, memory.id, Change(tier=Tier.COLD))
+        except NotFound:
+            return False
+        return True
 
     async def _changed(self, memory: Memory, change: Change) -> Memory:
         now = self._clock.now()
@@ -82,6 +88,8 @@ class Revise:
             tier=tier,
             state=State.PENDING if rewritten else memory.state,
             failure=None if rewritten else memory.failure,
+            claim=None if rewritten else memory.claim,
+            passages=self._embed.reach(memory),
             revision=revision,
             content_revision=revision if rewritten else memory.content_revision,
             updated_at=now,
@@ -89,7 +97,7 @@ class Revise:
         )
         endpoints = await self._notify.endpoints(memory.tenant)
         deliveries = self._notify.deliveries(EventType.MEMORY_UPDATED, new, now, endpoints)
-        await self._memories.replace(new, memory.revision, staged(deliveries))
+        await self._memories.replace(memory, new, staged(deliveries))
         await self._notify.send(deliveries)
         if new.marked_at is None:
             return new

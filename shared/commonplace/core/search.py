@@ -63,8 +63,8 @@ class Search:
         findings = await self._found(tenant, wanted)
         failures = {"vectors": findings.vectors.failure, "words": findings.words.failure}
         degraded = tuple(name for name, failure in failures.items() if failure is not None)
-        asked = {Mode.HYBRID: 2, Mode.SEMANTIC: 1, Mode.KEYWORD: 1}[wanted.mode]
-        if len(degraded) == asked:
+        asked = (wanted.mode is not Mode.KEYWORD) + bool(_text(wanted))
+        if degraded and len(degraded) == asked:
             raise Unavailable("The search cannot be used now")
         ranking = fused(findings.vectors, findings.words, self._tuning.vector_weight)
         hits = await self._hits(tenant, wanted, ranking)
@@ -78,7 +78,7 @@ class Search:
                 vector = (await self._embedder.embed([wanted.query]))[0]
             except Unavailable as error:
                 failure = error.message
-        text = " ".join(telling(wanted.query)) if wanted.mode is not Mode.SEMANTIC else ""
+        text = _text(wanted)
         if vector is None and not text:
             return Findings(Arm(failure=failure), Arm())
         k = max(self._tuning.candidates, 2 * wanted.limit)
@@ -114,6 +114,11 @@ class Search:
             and not memory.expired(self._clock.now())
             and filter.matches(memory)
         )
+
+
+def _text(wanted: Wanted) -> str:
+    """What the words arm is asked; empty if it is not."""
+    return "" if wanted.mode is Mode.SEMANTIC else " ".join(telling(wanted.query))
 
 
 def _spoken(memory: Memory) -> str:

@@ -138,7 +138,9 @@ def application(
         for prefix in dialect.prefixes
         for operation in operations
     ]
-    router = Router([*routes, Route("/{anything:path}", unknown, methods=None)], redirect_slashes=False)
+    anything = Route("/{anything:path}", unknown)
+    anything.methods = None  # of any method: Starlette takes a function for GET alone, and says 405 to the others itself
+    router = Router([*routes, anything], redirect_slashes=False)
     return Application(router, broken, ids)
 
 

@@ -1,7 +1,7 @@
 """Reading a list page by page, with a filter that the engine cannot apply."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from commonplace.ports.table import Key, Query, Table
@@ -9,7 +9,7 @@ from commonplace.ports.table import Key, Query, Table
 T = TypeVar("T")
 
 SLICE = 100
-"""Keys read at a time. A constant, so that a place inside a slice means the same on the next request."""
+"""Keys read at a time."""
 
 BUDGET = 2_000
 """Rows that one request reads at most before it returns a short page with a cursor."""
@@ -17,10 +17,9 @@ BUDGET = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a list goes on: the start of a slice, and how many of its keys are done with."""
+    """Where a list goes on: right after the last thing that was looked at, whatever is added or removed before it."""
 
-    after: str | None = None
-    done: int = 0
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +45,16 @@ async def listed(
     ``load`` gives for each key the thing or None, where it is gone or the filter does not want it. With
     ``filtered=False`` nothing is left out by the filter, so the things of the offset need not be loaded.
     """
-    place = start or Place()
+    after = None if start is None else start.after
     found: list[T] = []
-    budget = BUDGET + (0 if filtered else offset)
+    budget = BUDGET
     while True:
-        piece = await table.query(
-            Query(
-                partition=query.partition,
-                index=query.index,
-                low=query.low,
-                high=query.high,
-                descending=query.descending,
-                limit=SLICE,
-                after=place.after,
-            )
-        )
-        position = place.done
+        size = SLICE if filtered else min(SLICE, limit + offset - len(found))
+        piece = await table.query(replace(query, limit=size, after=after))
+        position = 0
         if not filtered:
-            skipped = min(offset, max(0, len(piece.keys) - position))
-            position, offset, budget = position + skipped, offset - skipped, budget - skipped
+            position = min(offset, len(piece.keys))
+            offset -= position
         while position < len(piece.keys) and budget > 0:
             wanted = piece.keys[position : position + max(1, min(limit + offset - len(found), budget))]
             for thing in await load(wanted):
@@ -78,9 +68,10 @@ async def listed(
                 found.append(thing)
             if len(found) >= limit:
                 break
-        finished = position >= len(piece.keys)
-        if finished and piece.next is None:
+        if position < len(piece.keys):
+            piece = await table.query(replace(query, limit=position, after=after))
+        after = piece.next
+        if after is None:
             return Listed(tuple(found), None)
-        place = Place(piece.next, 0) if finished else Place(place.after, position)
         if len(found) >= limit or budget <= 0:
-            return Listed(tuple(found), place)
+            return Listed(tuple(found), Place(after))

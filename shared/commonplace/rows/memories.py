@@ -107,10 +107,15 @@ class Memories:
             return error
         return None
 
-    async def replace(self, memory: Memory, expected: int, also: Sequence[Staged] = ()) -> None:
-        """Writes a memory over its revision ``expected``. Raises ``NotFound`` or ``Conflict``."""
-        put = Put(keys.memory(memory.tenant, memory.id), _encoded(memory), RevisionIs(expected))
-        await commit(self._table, [Staged(put, _gone_or_changed), *also])
+    async def replace(self, old: Memory, new: Memory, also: Sequence[Staged] = ()) -> None:
+        """Writes a new revision over ``old``, whose claim goes if ``new`` does not hold it any more.
+
+        Raises ``NotFound`` or ``Conflict``.
+        """
+        writes = [Staged(Put(keys.memory(old.tenant, old.id), _encoded(new), RevisionIs(old.revision)), _gone_or_changed)]
+        if old.claim is not None and new.claim != old.claim:
+            writes.append(Staged(Delete(keys.claimed(old.tenant, old.claim))))
+        await commit(self._table, [*writes, *also])
 
     async def settle(
         self, memory: Memory, embedding: Embedding | None, before: int, also: Sequence[Staged] = ()
@@ -400,20 +405,21 @@ def _counts(memory: Memory, by: int) -> list[Count]:
 
 
 def _grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """The entries in groups that each fit into one transaction."""
+    """The entries in groups that each fit into one transaction, in which no claim may stand twice."""
     groups: list[list[Entry]] = []
-    own, size, shared = 0, 0, set[Key]()
+    own, size, shared, claims = 0, 0, set[Key](), set[tuple[str, str]]()
     for entry in entries:
         memory = entry.memory
         writes = 1 + len(entry.also) + (memory.claim is not None)
         bytes_ = 4 * len(memory.content) + len(text(memory.metadata)) * 4
         touched = {count.key for count in _counts(memory, 1)} | {write.key for write in _session_writes(entry)}
+        claim = set() if memory.claim is None else {(memory.tenant, memory.claim)}
         full = own + writes + len(shared | touched) > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES
-        if full or not groups:
+        if full or claim & claims or not groups:
             groups.append([])
-            own, size, shared = 0, 0, set()
+            own, size, shared, claims = 0, 0, set(), set()
         groups[-1].append(entry)
-        own, size, shared = own + writes, size + bytes_, shared | touched
+        own, size, shared, claims = own + writes, size + bytes_, shared | touched, claims | claim
     return groups
 
 

@@ -45,6 +45,10 @@ class Sessions:
         """The session, or None; a deleted one is gone."""
         return (await self._many(tenant, [keys.session(tenant, id)]))[0]
 
+    async def exists(self, tenant: str, id: str) -> bool:
+        """Whether there is such a session."""
+        return await self._table.get(keys.session(tenant, id)) is not None
+
     async def external(self, tenant: str, external_id: str) -> Session | None:
         """The session with a caller's id, or None."""
         item = await self._table.get(keys.session_external(tenant, external_id))

@@ -83,8 +83,8 @@ class Database:
         return asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def glance(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Runs one statement that finds a row by its key, on the caller's own thread: handing so little to another thread
-        costs more than doing it. It sees every write that has returned."""
+        """Runs a few statements that each find rows by their keys, on the caller's own thread: handing so little to another
+        thread costs more than doing it. It sees every write that has returned; it is no snapshot."""
         self._check_open()
         try:
             return work(self._reading())

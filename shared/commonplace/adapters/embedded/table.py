@@ -32,6 +32,9 @@ from commonplace.ports.table import (
     Write,
 )
 
+FEW = 32
+"""Rows that are found by their keys on the caller's own thread: at about 10 us each it costs less than handing over."""
+
 PURGE_BITE = 200
 """Items that one transaction of ``purge`` drops, so that other writers never wait long for it."""
 
@@ -88,7 +91,7 @@ class SqliteTable(Table):
             items = (_item(connection, key) for key in dict.fromkeys(keys))
             return {item.key: item for item in items if item is not None}
 
-        return await self._database.read(read)
+        return self._database.glance(read) if len(keys) <= FEW else await self._database.read(read)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         """Writes all or nothing, in one transaction. Raises ``ConditionFailed`` with every position that failed."""
@@ -102,7 +105,11 @@ class SqliteTable(Table):
     async def query(self, query: Query) -> Slice:
         """The keys of a slice of a partition."""
         sql, values = _select(query)
-        return await self._database.read(lambda connection: _slice(connection, query, sql, values))
+
+        def read(connection: apsw.Connection) -> Slice:
+            return _slice(connection, query, sql, values)
+
+        return self._database.glance(read) if query.limit <= FEW else await self._database.read(read)
 
     async def purge(self, now: int) -> int:
         """Drops the items whose ttl lies before ``now`` (epoch seconds), and says how many. Other writes get their turn
