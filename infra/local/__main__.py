@@ -4,10 +4,10 @@ import asyncio
 import importlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Coroutine
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ async def serve(template: Template, settings: Settings, port: int, given_key: st
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
+    # uvicorn raises the signal that ended it once more, for whoever was there before: the files are still to be closed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     beside = [asyncio.create_task(work) for work in background(template, services, engines)]
     serving = asyncio.create_task(server.serve())
     while not server.started and not serving.done():
@@ -87,12 +90,12 @@ def _scheduled(schedule: Scheduled, services: Services, engines: EmbeddedEngines
 
 
 async def caught_up(services: Services) -> None:
-    """Loads the model, and takes on at once what the last run left undone."""
-    if isinstance(services.embedder, OnnxEmbedder):
-        await services.embedder.load()
-    swept = await services.sweep(timedelta(0))
+    """Takes on at once what the last run left undone, and loads the model."""
+    swept = await services.sweep(services.clock.now() - services.started)
     if swept.pending or swept.deliveries:
         log.warning("taking up %d memories and %d deliveries that were left", swept.pending, swept.deliveries)
+    if isinstance(services.embedder, OnnxEmbedder):
+        await services.embedder.load()
 
 
 def greeting(url: str, key: FirstKey, settings: Settings) -> str:
@@ -118,6 +121,12 @@ Find it:
 Ctrl-C stops the service; the data stays."""
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise SettingError(f"PORT must be a number between 1 and 65535, not {text!r}")
+    return int(text)
+
+
 def main() -> int:
     """Reads the settings and serves; the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -127,8 +136,8 @@ def main() -> int:
     defaults = {"COMMONPLACE_ENGINES": "embedded", "COMMONPLACE_ENVIRONMENT": "local"}
     try:
         settings = read({**template.variables, **defaults, **os.environ})
-        port = int(os.environ.get("PORT") or DEFAULT_PORT)
-    except (SettingError, ValueError) as error:
+        port = _port(os.environ.get("PORT") or DEFAULT_PORT)
+    except SettingError as error:
         print(f"commonplace: {error}", file=sys.stderr)
         return 2
     return asyncio.run(serve(template, settings, port, os.environ.get("COMMONPLACE_API_KEY")))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from commonplace.http.endpoint import normalised
 from commonplace.wiring import Services
 from template import Template
 
@@ -32,7 +33,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        await self._application(scope["method"], "/" + scope["path"].lstrip("/"))(scope, receive, send)
+        await self._application(scope["method"], normalised(scope["path"]))(scope, receive, send)
 
     def _application(self, method: str, path: str) -> ASGIApp:
         method = "GET" if method == "HEAD" else method

@@ -21,7 +21,6 @@ from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
 from commonplace.rows.webhooks import staged
 
-
 AT_ONCE = 4_000
 """Characters whose tokens are counted on the event loop itself (under a millisecond)."""
 

@@ -53,7 +53,9 @@ class Revise:
         At most ``most`` of them; calling again goes on.
         """
         now = self._clock.now()
-        filter = Filter(store=store, tiers=(Tier.WARM,), importance=Between(high=HOT_FROM), confidential=True, archived=True)
+        filter = Filter(
+            store=store, tiers=(Tier.WARM,), importance=Between(high=HOT_FROM), confidential=True, archived=True
+        )
         place, demoted = None, 0
         while demoted < most:
             listed = await self._memories.page(tenant, filter, limit=min(100, most - demoted), start=place)

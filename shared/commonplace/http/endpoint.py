@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -158,7 +159,7 @@ class Application:
         self._ids = ids
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = "/" + scope["path"].lstrip("/")
+        path = normalised(scope["path"])
         request_id = f"req_{self._ids.new()}"
         scope = {**scope, "path": path, "state": {"request_id": request_id}}
         request = Request(scope, receive)
@@ -178,6 +179,11 @@ class Application:
             if not started:
                 response = await self._broken(request, error)
                 await response(scope, receive, send)
+
+
+def normalised(path: str) -> str:
+    """The path with single slashes only: clients join a base URL that ends in one with a path that begins with one."""
+    return re.sub("//+", "/", path)
 
 
 def parsed(body: bytes) -> Json:
@@ -217,7 +223,7 @@ def _token(request: Request) -> str:
 
 async def _body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
         raise TooLarge(f"The request body is larger than {limit} bytes")
     pieces, size = [], 0
     async for piece in request.stream():

@@ -51,23 +51,14 @@ async def listed(
     while True:
         size = SLICE if filtered else min(SLICE, limit + offset - len(found))
         piece = await table.query(replace(query, limit=size, after=after))
-        position = 0
-        if not filtered:
-            position = min(offset, len(piece.keys))
-            offset -= position
-        while position < len(piece.keys) and budget > 0:
-            wanted = piece.keys[position : position + max(1, min(limit + offset - len(found), budget))]
-            for thing in await load(wanted):
-                position += 1
-                budget -= 1
-                if thing is None:
-                    continue
-                if offset:
-                    offset -= 1
-                    continue
-                found.append(thing)
-            if len(found) >= limit:
-                break
+        position = 0 if filtered else min(offset, len(piece.keys))
+        offset -= position
+        while position < len(piece.keys) and len(found) < limit and budget > 0:
+            wanted = piece.keys[position : position + min(limit + offset - len(found), budget)]
+            things = [thing for thing in await load(wanted) if thing is not None]
+            position, budget = position + len(wanted), budget - len(wanted)
+            found += things[offset:]
+            offset = max(0, offset - len(things))
         if position < len(piece.keys):
             piece = await table.query(replace(query, limit=position, after=after))
         after = piece.next

@@ -112,7 +112,9 @@ class Memories:
 
         Raises ``NotFound`` or ``Conflict``.
         """
-        writes = [Staged(Put(keys.memory(old.tenant, old.id), _encoded(new), RevisionIs(old.revision)), _gone_or_changed)]
+        writes = [
+            Staged(Put(keys.memory(old.tenant, old.id), _encoded(new), RevisionIs(old.revision)), _gone_or_changed)
+        ]
         if old.claim is not None and new.claim != old.claim:
             writes.append(Staged(Delete(keys.claimed(old.tenant, old.claim))))
         await commit(self._table, [*writes, *also])

@@ -1,0 +1,71 @@
+"""The service as a process: starting, restarting, settings."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+import pytest
+
+from service import ROOT, Service
+
+
+def asked(service: Service, method: str, path: str, body: object = None) -> dict[str, Any]:
+    request = urllib.request.Request(
+        service.url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {service.key}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        found: dict[str, Any] = json.loads(response.read())
+        return found
+
+
+def test_data_survives_a_restart_and_a_kill(service: Service) -> None:
+    service.start()
+    memory = asked(service, "POST", "/v1/memories", {"agent_id": "a", "content": "The lighthouse is red"})
+    assert service.stop() == 0
+    service.start()
+    service.kill()
+    service.start()
+    assert asked(service, "GET", f"/v1/memories/{memory['id']}")["content"] == "The lighthouse is red"
+    found = asked(service, "POST", "/v1/memories/search", {"query": "which colour does the lighthouse have?"})
+    assert [hit["id"] for hit in found["data"]] == [memory["id"]]
+
+
+def test_a_memory_of_fifty_thousand_characters_is_found_by_any_of_its_parts(running: Service) -> None:
+    filler = "The weather report spoke of clouds over the northern hills and of light rain in the evening. "
+    needles = [
+        "The combination of the safe is kept by Mrs Okafor.",
+        "Our supplier of violins is a workshop in Cremona.",
+        "The penguin exhibition opens in February.",
+    ]
+    padding = filler * 170
+    content = "".join(padding + needle + " " for needle in needles) + filler * 20
+    assert 45_000 < len(content) <= 50_000
+    memory = asked(running, "POST", "/v1/memories", {"agent_id": "long", "content": content})
+    assert memory["extraction_status"] == "ready"
+    asked(running, "POST", "/v1/memories", {"agent_id": "long", "content": "Lunch is at noon on weekdays"})
+    for query in ("who keeps the combination of the safe?", "supplier of violins", "when do the penguins open?"):
+        found = asked(running, "POST", "/v1/memories/search", {"query": query, "agent_id": "long", "min_score": 0.5})
+        assert [hit["id"] for hit in found["data"]] == [memory["id"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("COMMONPLACE_VECTOR_WEIGHT", "2"), ("COMMONPLACE_ENGINES", "abacus"), ("PORT", "none")],
+)
+def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path: Any, name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "infra" / "local")],
+        env={"PYTHONPATH": f"{ROOT}/shared:{ROOT}/functions", "COMMONPLACE_DATA": str(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
