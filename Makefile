@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 export PYTHONPATH := shared:functions
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types layers template format bench keys redrive clean
+.PHONY: help run test check lint types layers template format bench key redrive clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,11 +41,11 @@ format: $(VENV)/check ## Put the code into its form
 bench: $(VENV)/check ## Measure a service of its own: make bench CONVERSATIONS=file.jsonl
 	PYTHONPATH=$(PYTHONPATH):infra/local:tests $(BIN)/python tests/benchmarks/bench.py $(CONVERSATIONS)
 
-keys: $(VENV)/run ## Make another API key for this machine's data: make keys NAME=ci SCOPES=read,write
-	@$(BIN)/python infra/local/commands.py keys --name '$(NAME)' --scopes '$(or $(SCOPES),read,write)'
+key: $(VENV)/run ## Make another API key: make key NAME=ci SCOPES=read,write
+	@$(BIN)/python -m commonplace.cli create-key --name '$(NAME)' --scopes '$(or $(SCOPES),read,write)'
 
-redrive: $(VENV)/run ## Put dead messages back into their queues
-	@$(BIN)/python infra/local/commands.py redrive
+redrive: $(VENV)/run ## Put dead messages back into their queues, to be tried again
+	@$(BIN)/python -m commonplace.cli redrive
 
 clean: ## Remove the environments (not the data)
 	rm -rf $(VENV) .venv-sam

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -49,11 +49,15 @@ class FakeIds(Ids):
 
 
 class FakeEmbedder(Embedder):
-    """Texts are near each other as far as they share words. A text with REFUSED in it is refused; ``down`` refuses all."""
+    """Texts are near each other as far as they share words. A text with REFUSED in it is refused; ``down`` refuses all.
+
+    ``meanwhile`` is what happens, once, while texts are being embedded.
+    """
 
     def __init__(self) -> None:
         self.down = False
         self.texts: list[str] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     @property
     def space(self) -> Space:
@@ -76,6 +80,9 @@ class FakeEmbedder(Embedder):
         if any("REFUSED" in text for text in texts):
             raise Invalid("The embedder refused a text")
         self.texts += texts
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         return [self._vector(text) for text in texts]
 
     def _vector(self, text: str) -> tuple[float, ...]:

@@ -22,6 +22,7 @@ from commonplace.model.filter import Filter
 from commonplace.model.space import Space
 from commonplace.ports.index import Index
 from commonplace.ports.queue import Message, Queue
+from commonplace.ports.table import Item, Key, Query, Slice, Table, Write
 from commonplace.settings import Settings
 from commonplace.wiring import Engines, Services
 from fakes import FakeClock, FakeEmbedder, FakeIds, FakeSender
@@ -45,6 +46,34 @@ class SwitchedQueue(Queue):
 
     async def send(self, messages: Sequence[Message]) -> list[str | None]:
         return [None] * len(messages) if self.down else await self.inner.send(messages)
+
+
+class SwitchedTable(Table):
+    """A table that can be taken down."""
+
+    def __init__(self, inner: SqliteTable) -> None:
+        self.inner = inner
+        self.down = False
+
+    async def get(self, key: Key) -> Item | None:
+        self._demand()
+        return await self.inner.get(key)
+
+    async def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        self._demand()
+        return await self.inner.batch_get(keys)
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        self._demand()
+        await self.inner.transact(writes)
+
+    async def query(self, query: Query) -> Slice:
+        self._demand()
+        return await self.inner.query(query)
+
+    def _demand(self) -> None:
+        if self.down:
+            raise Unavailable("The table cannot be used now")
 
 
 class SwitchedIndex(Index):
@@ -94,7 +123,7 @@ class World:
         self.ids = FakeIds()
         self.embedder = FakeEmbedder()
         self.sender = FakeSender()
-        self.table = SqliteTable(database)
+        self.table = SwitchedTable(SqliteTable(database))
         self.index = SwitchedIndex(SqliteIndex(database))
         self.embedding_queue = SwitchedQueue(SqliteQueue(database, "EmbeddingQueue", self.clock))
         self.delivery_queue = SwitchedQueue(SqliteQueue(database, "DeliveryQueue", self.clock))

@@ -14,7 +14,6 @@ from typing import Any
 import uvicorn
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
 
-from commonplace.adapters.embedded.queue import SqliteQueue
 from commonplace.rows.apikeys import Secrets
 from commonplace.settings import SettingError, Settings, read
 from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded
@@ -73,8 +72,7 @@ def background(template: Template, services: Services, engines: EmbeddedEngines)
     work: list[Coroutine[Any, Any, None]] = [caught_up(services)]
     for source in template.sources:
         policy = policies[source.queue]
-        dead = SqliteQueue(engines.database, policy.dead_letters, services.clock)
-        queue = engines.queues[source.queue]
+        queue, dead = engines.queues[source.queue], engines.dead_letters[source.queue]
         work += [poll(source, policy, queue, dead, services) for _ in range(CONCURRENCY)]
     return work + [run_on_schedule(each, _scheduled(each, services, engines)) for each in template.schedules]
 

@@ -33,7 +33,6 @@ class QueuePolicy:
     name: str
     visibility: int
     max_receives: int
-    dead_letters: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,6 @@ def load(path: Path) -> Template:
                     name,
                     properties["VisibilityTimeout"],
                     int(value(redrive["maxReceiveCount"])),
-                    redrive["deadLetterTargetArn"].name,
                 )
             )
     given = document["Globals"]["Function"]["Environment"]["Variables"]

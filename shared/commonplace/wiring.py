@@ -90,12 +90,13 @@ class Engines:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedEngines:
-    """What one machine needs beyond the ports: the file to close, the table to purge, the queues to poll."""
+    """What one machine needs beyond the ports: the file to close, the table to purge, the queues to poll by name."""
 
     engines: Engines
     database: "Database"
     table: "SqliteTable"
     queues: "dict[str, SqliteQueue]"
+    dead_letters: "dict[str, SqliteQueue]"
 
 
 class Services:
@@ -250,6 +251,8 @@ async def _answers(question: Awaitable[object]) -> bool:
 
 def embedded(settings: Settings, clock: Clock) -> EmbeddedEngines:
     """One machine: everything in one SQLite file in ``settings.data``, which is made if need be."""
+    if settings.engines != "embedded":
+        raise SettingError("COMMONPLACE_ENGINES=aws needs the OpenSearch index, which this version does not have yet")
     from commonplace.adapters.embedded import index, queue, table
     from commonplace.adapters.embedded.database import Database
 
@@ -257,6 +260,7 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedEngines:
     database = Database(settings.data / "commonplace.db", (table.prepare, index.prepare, queue.prepare))
     names = (settings.embedding_queue, settings.delivery_queue)
     queues = {name: queue.SqliteQueue(database, name, clock) for name in names}
+    dead_letters = {name: queue.SqliteQueue(database, f"{name}.dead", clock) for name in names}
     rows = table.SqliteTable(database)
     engines = Engines(
         rows,
@@ -266,7 +270,7 @@ def embedded(settings: Settings, clock: Clock) -> EmbeddedEngines:
         cache(lambda: _onnx(settings)),
         cache(lambda: _sender(settings)),
     )
-    return EmbeddedEngines(engines, database, rows, queues)
+    return EmbeddedEngines(engines, database, rows, queues, dead_letters)
 
 
 def _onnx(settings: Settings) -> Embedder:
@@ -285,7 +289,5 @@ def _sender(settings: Settings) -> Sender:
 def services() -> Services:
     """The services of this process by its environment, made once. Raises ``SettingError``."""
     settings = read(os.environ)
-    if settings.engines == "aws":
-        raise SettingError("COMMONPLACE_ENGINES=aws needs the OpenSearch index, which this version does not have yet")
     clock = SystemClock()
     return Services(settings, embedded(settings, clock).engines, clock, RandomIds())

@@ -18,9 +18,9 @@ def metadata(size: int) -> dict[str, str]:
 
 
 def nested(levels: int) -> dict[str, Any]:
-    """Metadata of so many levels, the object itself among them."""
+    """Metadata of so many levels: the object is the first, the number inside of it all the last."""
     value: Any = 1
-    for _ in range(levels - 1):
+    for _ in range(levels - 2):
         value = [value]
     return {"k": value}
 

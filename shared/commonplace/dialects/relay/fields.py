@@ -57,6 +57,15 @@ def _depth(value: Json) -> int:
     return depth
 
 
+def encodable(text: str) -> bool:
+    """Whether this is text that can be stored and sent: half of a surrogate pair is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 Text = Annotated[str, StringConstraints(max_length=MOST_NAME)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME), AfterValidator(lambda t: _told(t, "Name"))]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME)]

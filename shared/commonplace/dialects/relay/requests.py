@@ -24,6 +24,7 @@ from commonplace.dialects.relay.fields import (
     Text,
     Url,
     decoded,
+    encodable,
 )
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import Invalid
@@ -128,9 +129,9 @@ class BatchBody(Body):
 
 
 def client_id(item: Json) -> str | None:
-    """The name that a client gave to a memory of its batch."""
+    """The name that a client gave to a memory of its batch, where it can be said again."""
     value = item.get("client_id") if isinstance(item, dict) else None
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and encodable(value) else None
 
 
 class ChangeBody(Body):
@@ -204,6 +205,8 @@ class SearchBody(Body):
 
 def _only_scalars(value: dict[str, Any]) -> dict[str, Any]:
     for key, wanted in value.items():
+        if not encodable(key) or (isinstance(wanted, str) and not encodable(wanted)):
+            raise PydanticCustomError("filter_text", "The metadata filter must be valid Unicode")
         if isinstance(wanted, dict | list):
             raise PydanticCustomError("filter_value", f"'{key}' must be a string, a number, a boolean or null")
     return value

@@ -1,0 +1,89 @@
+"""What an operator does from a shell: python -m commonplace.cli --help"""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from commonplace.core.admit import KeyOrder
+from commonplace.model.apikey import Permission
+from commonplace.model.errors import CommonplaceError
+from commonplace.settings import SettingError, read
+from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; the exit status."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return asyncio.run(_run(parsed))
+    except (SettingError, CommonplaceError) as error:
+        print(f"commonplace: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m commonplace.cli", description="Operate a Commonplace.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create-key", help="make an API key, and show it this once")
+    create.add_argument("--name", help="what to recognise it by")
+    create.add_argument("--tenant", default="default", help="whose memories it opens (default: %(default)s)")
+    create.add_argument(
+        "--scopes",
+        default="read,write",
+        help="comma-separated, of read, write, delete, admin (default: %(default)s)",
+    )
+    revoke = commands.add_parser("revoke-key", help="make an API key open nothing, within 60 s everywhere")
+    revoke.add_argument("key", nargs="?", help="the key; left out, it is read from standard input")
+    commands.add_parser("redrive", help="put the messages of the dead-letter queues back to be tried again")
+    return parser
+
+
+async def _run(parsed: argparse.Namespace) -> int:
+    settings = read(os.environ)
+    clock = SystemClock()
+    engines = embedded(settings, clock)
+    services = Services(settings, engines.engines, clock, RandomIds())
+    try:
+        match parsed.command:
+            case "create-key":
+                return await _create(services, parsed)
+            case "revoke-key":
+                return await _revoke(services, parsed.key or sys.stdin.readline().strip())
+            case _:
+                return await _redrive(engines)
+    finally:
+        engines.database.close()
+
+
+async def _create(services: Services, parsed: argparse.Namespace) -> int:
+    try:
+        permissions = tuple(dict.fromkeys(Permission(scope.strip()) for scope in parsed.scopes.split(",")))
+    except ValueError:
+        raise SettingError(f"--scopes takes read, write, delete and admin, not {parsed.scopes!r}") from None
+    order = KeyOrder(
+        tenant=parsed.tenant,
+        environment=services.settings.environment,
+        permissions=permissions,
+        name=parsed.name,
+    )
+    token, _ = await services.admit.mint(order)
+    print(token)
+    return 0
+
+
+async def _revoke(services: Services, token: str) -> int:
+    key = await services.admit.revoke(token)
+    print(f"{key.prefix}… opens nothing any more")
+    return 0
+
+
+async def _redrive(engines: EmbeddedEngines) -> int:
+    for name, queue in engines.queues.items():
+        print(f"{name}: {await engines.dead_letters[name].redrive(queue)} messages put back")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+import asyncio
+
+import pytest
+
+from commonplace.core.subscribe import WebhookOrder
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.memory import Change, Memory, State
+from commonplace.ports.table import Delete
+from commonplace.rows import keys
+from steps import documents, draft, embed_message, found, handed, row, sentences, written
+from world import TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+
+async def pending(world: World, content: str = "The user prefers dark mode") -> Memory:
+    """A memory whose message was lost."""
+    memory = (await world.services.remember.later(TENANT, draft(content))).memory
+    batch = await world.embedding_queue.inner.receive(10, 360)
+    await world.embedding_queue.inner.delete([message.receipt for message in batch])
+    return memory
+
+
+async def test_embedding_nothing_does_nothing(world: World) -> None:
+    assert await world.services.embed([]) == []
+
+
+async def test_a_repeated_message_changes_nothing(world: World) -> None:
+    memory = await pending(world)
+    assert await handed(world, embed_message(memory), embed_message(memory)) == []
+    ready, texts = await row(world, memory.id), list(world.embedder.texts)
+    world.clock.advance(60)
+
+    assert await handed(world, embed_message(memory)) == []
+
+    assert await row(world, memory.id) == ready
+    assert world.embedder.texts == texts
+
+
+async def test_two_workers_at_once_tell_a_webhook_once(world: World) -> None:
+    await world.services.subscribe.add(TENANT, WebhookOrder(url="https://example.com/hook", secret="s"))
+    memory = await pending(world)
+
+    await asyncio.gather(world.services.embed([memory]), world.services.embed([memory]))
+    await handed(world, embed_message(memory))
+    await world.work()
+
+    events = [posted.headers["x-memoryrelay-event"] for posted in world.sender.posted]
+    assert sorted(events) == ["embedding.completed", "memory.created"]
+    assert (await row(world, memory.id)).ready
+
+
+async def test_a_message_that_a_change_overtook_changes_nothing(world: World) -> None:
+    memory = await pending(world)
+    changed = await world.services.revise(TENANT, memory.id, Change(content="The user prefers light mode"))
+
+    assert await handed(world, embed_message(memory)) == []
+    assert await world.services.embed([memory]) == [memory]
+
+    assert await row(world, memory.id) == changed
+    assert await documents(world) == {(memory.id, 0): 2}
+
+
+async def test_a_change_during_the_embedding_is_not_overwritten(world: World) -> None:
+    memory = await pending(world, sentences(20))
+
+    async def changed() -> None:
+        await world.services.revise(TENANT, memory.id, Change(content="Short now"))
+
+    world.embedder.meanwhile = changed
+    assert await world.services.embed([memory]) == [memory]
+
+    now = await row(world, memory.id)
+    assert (now.content, now.revision, now.state, now.passages) == ("Short now", 2, State.READY, 1)
+    assert await documents(world) == {(memory.id, 0): 2}
+    assert await found(world, "thing7") == []
+    assert await found(world, "short") == [memory.id]
+
+
+async def test_a_memory_that_is_deleted_during_the_embedding_stays_deleted(world: World) -> None:
+    memory = await pending(world, sentences(20))
+
+    async def deleted() -> None:
+        await world.services.forget(TENANT, memory.id)
+
+    world.embedder.meanwhile = deleted
+    (outcome,) = await world.services.embed([memory])
+
+    assert isinstance(outcome, NotFound)
+    assert await world.services.memories.get(TENANT, memory.id) is None
+    assert await documents(world) == {}
+
+
+async def test_what_a_late_message_brought_to_the_index_goes_even_without_a_tombstone(world: World) -> None:
+    memory = await pending(world)
+
+    async def dropped() -> None:
+        await world.table.transact([Delete(keys.memory(TENANT, memory.id))])
+
+    world.embedder.meanwhile = dropped
+    assert await handed(world, embed_message(memory)) == []
+    assert await documents(world) == {}
+
+
+async def test_what_the_index_does_not_let_go_of_at_once_goes_when_the_message_comes_again(world: World) -> None:
+    memory = await pending(world)
+
+    async def dropped() -> None:
+        await world.services.forget(TENANT, memory.id)
+        world.index.broken_arms = ("delete",)
+
+    world.embedder.meanwhile = dropped
+    assert await handed(world, embed_message(memory)) == ["0"]
+    world.index.broken_arms = ()
+    assert await handed(world, embed_message(memory)) == []
+    assert await documents(world) == {}
+
+
+async def test_a_late_message_for_a_deleted_memory_changes_nothing(world: World) -> None:
+    memory = await pending(world)
+    await world.services.forget(TENANT, memory.id)
+    assert await handed(world, embed_message(memory), embed_message(memory)) == []
+    assert await documents(world) == {}
+    assert await found(world) == []
+
+
+async def test_each_record_of_a_batch_fails_alone(world: World) -> None:
+    good, other = await pending(world, "first good one"), await pending(world, "second good one")
+    refused, deleted = await pending(world, "REFUSED"), await pending(world, "deleted")
+    await world.services.forget(TENANT, deleted.id)
+
+    messages = [embed_message(good), embed_message(refused), "{", embed_message(deleted), embed_message(other)]
+    failed = await handed(world, *messages)
+
+    assert failed == ["1", "2"]
+    states = [(await row(world, memory.id)).state for memory in (good, refused, other)]
+    assert states == [State.READY, State.PENDING, State.READY]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "{}", '{"kind":"embed"}', '{"kind":"embed","tenant":1,"id":"x"}', '{"kind":"what","tenant":"a","id":"b"}']
+    + ['{"kind":"deliver","tenant":"a","id":"b","attempt":"1"}', '{"kind":"forget","tenant":"a"}'],
+)
+async def test_a_message_that_cannot_be_read_fails(world: World, body: str) -> None:
+    assert await handed(world, body) == ["0"]
+
+
+async def test_a_message_for_a_memory_that_never_was_is_done_with(world: World) -> None:
+    assert await handed(world, {"kind": "embed", "tenant": TENANT, "id": "never"}) == []
+
+
+async def test_the_last_attempt_leaves_a_reason_and_a_redrive_makes_it_ready(world: World) -> None:
+    memory = await pending(world)
+    world.embedder.down = True
+    assert await handed(world, embed_message(memory), receives=4) == ["0"]
+    assert (await row(world, memory.id)).state is State.PENDING
+
+    assert await handed(world, embed_message(memory), receives=5) == ["0"]
+
+    failed = await row(world, memory.id)
+    assert (failed.state, failed.failure) == (State.FAILED, "The embedder cannot be asked now")
+    assert await found_none_while_failed(world)
+    world.clock.advance(3600)
+    assert (await world.services.sweep()).pending == 0
+
+    world.embedder.down = False
+    assert await handed(world, embed_message(memory)) == []
+    ready = await row(world, memory.id)
+    assert (ready.state, ready.failure, ready.ready_at) == (State.READY, None, world.clock.now())
+    assert await found(world) == [memory.id]
+
+
+async def found_none_while_failed(world: World) -> bool:
+    world.embedder.down = False
+    nothing = await found(world) == []
+    world.embedder.down = True
+    return nothing
+
+
+async def test_giving_up_leaves_a_changed_and_a_deleted_memory_alone(world: World) -> None:
+    changed, deleted = await written(world), await written(world)
+    now = await world.services.revise(TENANT, changed.id, Change(metadata={"a": 1}))
+    await world.services.forget(TENANT, deleted.id)
+
+    await world.services.embed.give_up(changed, "too late")
+    await world.services.embed.give_up(deleted, "too late")
+
+    assert await row(world, changed.id) == now
+    assert await world.services.memories.get(TENANT, deleted.id) is None
+
+
+async def test_a_document_that_the_index_refuses_keeps_only_its_own_memory_waiting(world: World) -> None:
+    world.index.refuses = ("poison",)
+    bad, good = await pending(world, "poison"), await pending(world, "good")
+    assert await handed(world, embed_message(bad), embed_message(good)) == ["0"]
+    (outcome,) = await world.services.embed([bad])
+    assert isinstance(outcome, Unavailable)
+    assert outcome.message == "The index refused it: refused"
+    assert (await row(world, good.id)).ready
+
+
+async def test_a_surplus_that_the_index_keeps_holds_up_only_its_own_memory(world: World) -> None:
+    long = await written(world, sentences(20))
+    world.index.down = True
+    await world.services.revise(TENANT, long.id, Change(content="Short now"))
+    fresh = await pending(world, "fresh")
+    world.index.down, world.index.broken_arms = False, ("delete",)
+
+    assert await handed(world, embed_message(long), embed_message(fresh)) == ["0"]
+
+    assert (await row(world, fresh.id)).ready
+    assert not (await row(world, long.id)).ready
+
+
+async def test_a_table_that_fails_at_the_end_is_an_attempt_that_failed(world: World) -> None:
+    memory = await pending(world)
+
+    async def down() -> None:
+        world.table.down = True
+
+    await world.services.embed([])
+    world.embedder.meanwhile = down
+    endpoints_known = await settle_outcome(world, memory)
+    world.table.down = False
+
+    assert isinstance(endpoints_known, Unavailable)
+    assert (await row(world, memory.id)).state is State.PENDING
+    assert await handed(world, embed_message(memory)) == []
+    assert await found(world) == [memory.id]
+
+
+async def settle_outcome(world: World, memory: Memory) -> Memory | CommonplaceError:
+    (outcome,) = await world.services.embed([memory])
+    return outcome

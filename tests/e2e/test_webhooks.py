@@ -1,0 +1,125 @@
+"""Webhooks of the running service, received by a server of the test's own."""
+
+import base64
+import hashlib
+import hmac
+import json
+import queue
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Receiver:
+    """An endpoint on this machine. It answers with the statuses it is given, then 200."""
+
+    def __init__(self) -> None:
+        self.received: queue.Queue[Received] = queue.Queue()
+        self.statuses: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = receiver.statuses.pop(0) if receiver.statuses else 200
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                receiver.received.put(Received(self.path, headers, body))
+
+            def log_message(self, *_: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next(self, path: str) -> Received:
+        """The next request to a path; others are passed over."""
+        while True:
+            found = self.received.get(timeout=30)
+            if found.path == path:
+                return found
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def asked(service: Service, method: str, path: str, body: object = None) -> dict[str, Any]:
+    request = urllib.request.Request(
+        service.url + path,
+        method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {service.key}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        found: dict[str, Any] = json.loads(response.read())
+        return found
+
+
+def test_a_registered_endpoint_hears_of_a_memory_from_creation_to_deletion(running: Service, receiver: Receiver) -> None:
+    secret = "whsec_" + base64.b64encode(b"twenty-four bytes or more").decode()
+    hook = asked(running, "POST", "/v1/webhooks", {"url": f"{receiver.url}/all", "secret": secret})
+    memory = asked(running, "POST", "/v2/memories", {"agent_id": "hooked", "content": "The bridge opens at nine"})
+    events = [receiver.next("/all") for _ in range(2)]
+    assert {json.loads(event.body)["event"] for event in events} == {"memory.created", "embedding.completed"}
+    for event in events:
+        body = json.loads(event.body)
+        assert body["data"]["memory_id"] == memory["id"]
+        signature = hmac.new(secret.encode(), event.body, hashlib.sha256).hexdigest()
+        assert event.headers["x-memoryrelay-signature"] == f"sha256={signature}"
+        assert event.headers["x-memoryrelay-event"] == body["event"]
+        signed = f"{event.headers['webhook-id']}.{event.headers['webhook-timestamp']}.".encode() + event.body
+        digest = hmac.new(b"twenty-four bytes or more", signed, hashlib.sha256).digest()
+        assert event.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
+    asked(running, "DELETE", f"/v1/memories/{memory['id']}")
+    assert json.loads(receiver.next("/all").body)["event"] == "memory.deleted"
+    asked(running, "DELETE", f"/v1/webhooks/{hook['id']}")
+
+
+def test_a_requests_own_url_is_told_and_signed_for_with_the_hash_of_the_key(
+    running: Service, receiver: Receiver
+) -> None:
+    body = {"agent_id": "hooked", "content": "The ferry leaves at ten", "webhook_url": f"{receiver.url}/own"}
+    memory = asked(running, "POST", "/v2/memories", body)
+    told = receiver.next("/own")
+    assert json.loads(told.body)["data"] == {
+        "memory_id": memory["id"],
+        "agent_id": asked(running, "GET", "/v1/agents/hooked")["id"],
+        "status": "ready",
+    }
+    secret = hashlib.sha256(running.key.encode()).hexdigest()
+    signature = hmac.new(secret.encode(), told.body, hashlib.sha256).hexdigest()
+    assert told.headers["x-memoryrelay-signature"] == f"sha256={signature}"
+
+
+def test_a_failed_delivery_comes_again_under_the_same_id(running: Service, receiver: Receiver) -> None:
+    receiver.statuses = [500]
+    body = {"agent_id": "hooked", "content": "The tram is late", "webhook_url": f"{receiver.url}/flaky"}
+    asked(running, "POST", "/v2/memories", body)
+    first, second = receiver.next("/flaky"), receiver.next("/flaky")
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
