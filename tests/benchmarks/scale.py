@@ -1,6 +1,5 @@
 """What a page of a list and a search cost at 1,000 and at 100,000 rows of one tenant, without HTTP and without a model."""
 
-import asyncio
 import random
 import statistics
 import tempfile
@@ -17,8 +16,8 @@ from commonplace.adapters.embedded.database import Database
 from commonplace.core.search import Wanted
 from commonplace.model.document import Document
 from commonplace.model.filter import Filter
-from commonplace.model.memory import Draft, State
-from commonplace.model.scope import DEFAULT_STORE
+from commonplace.model.memory import Memory, State, Tier, content_hash
+from commonplace.model.scope import DEFAULT_STORE, Scope
 from commonplace.rows.memories import Entry
 from fakes import FakeEmbedder
 from world import TENANT, World
@@ -34,6 +33,28 @@ def text(draw: random.Random) -> str:
     return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(25))
 
 
+def ready_memory(world: World, content: str, agent: str) -> Memory:
+    """A memory as it is once the worker was there."""
+    now = world.clock.now()
+    return Memory(
+        id=world.ids.new(),
+        tenant=TENANT,
+        scope=Scope(agent=agent),
+        origin="relay",
+        content=content,
+        content_hash=content_hash(content),
+        kind="fact",
+        importance=0.5,
+        tier=Tier.WARM,
+        created_at=now,
+        updated_at=now,
+        occurred_at=now,
+        state=State.READY,
+        ready_at=now,
+        passages=1,
+    )
+
+
 async def filled(world: World, embedder: FakeEmbedder, count: int) -> None:
     """Writes memories as ready rows and documents, 100 to an agent."""
     draw = random.Random(count)
@@ -41,12 +62,10 @@ async def filled(world: World, embedder: FakeEmbedder, count: int) -> None:
         memories = []
         for number in range(start, min(start + GROUP, count)):
             world.clock.advance(1)
-            draft = Draft(content=text(draw), agent=None, origin="relay")
-            memory = world.services.remember.planned_memory(TENANT, draft, f"agent-{number // 100}")
-            memories.append(replace(memory, state=State.READY, marked_at=None, passages=1))
+            memories.append(ready_memory(world, text(draw), f"agent-{number // 100}"))
         await world.services.memories.add([Entry(memory) for memory in memories])
         vectors = await embedder.embed([memory.content for memory in memories])
-        documents = [Document.of(memory, 0, memory.content, vector) for memory, vector in zip(memories, vectors)]
+        documents = [Document.of(memory, 0, memory.content, vector) for memory, vector in zip(memories, vectors, strict=True)]
         await world.index.upsert(embedder.space, documents)
 
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from commonplace.core.subscribe import WebhookOrder
-from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.errors import NotFound, Unavailable
 from commonplace.model.memory import Change, Memory, State
 from commonplace.ports.table import Delete
 from commonplace.rows import keys
@@ -73,8 +73,6 @@ async def test_a_change_during_the_embedding_is_not_overwritten(world: World) ->
     now = await row(world, memory.id)
     assert (now.content, now.revision, now.state, now.passages) == ("Short now", 2, State.READY, 1)
     assert await documents(world) == {(memory.id, 0): 2}
-    assert await found(world, "thing7") == []
-    assert await found(world, "short") == [memory.id]
 
 
 async def test_a_memory_that_is_deleted_during_the_embedding_stays_deleted(world: World) -> None:
@@ -160,22 +158,15 @@ async def test_the_last_attempt_leaves_a_reason_and_a_redrive_makes_it_ready(wor
 
     failed = await row(world, memory.id)
     assert (failed.state, failed.failure) == (State.FAILED, "The embedder cannot be asked now")
-    assert await found_none_while_failed(world)
+    world.embedder.down = False
+    assert await found(world) == []
     world.clock.advance(3600)
     assert (await world.services.sweep()).pending == 0
 
-    world.embedder.down = False
     assert await handed(world, embed_message(memory)) == []
     ready = await row(world, memory.id)
     assert (ready.state, ready.failure, ready.ready_at) == (State.READY, None, world.clock.now())
     assert await found(world) == [memory.id]
-
-
-async def found_none_while_failed(world: World) -> bool:
-    world.embedder.down = False
-    nothing = await found(world) == []
-    world.embedder.down = True
-    return nothing
 
 
 async def test_giving_up_leaves_a_changed_and_a_deleted_memory_alone(world: World) -> None:
@@ -219,17 +210,11 @@ async def test_a_table_that_fails_at_the_end_is_an_attempt_that_failed(world: Wo
     async def down() -> None:
         world.table.down = True
 
-    await world.services.embed([])
     world.embedder.meanwhile = down
-    endpoints_known = await settle_outcome(world, memory)
+    (outcome,) = await world.services.embed([memory])
     world.table.down = False
 
-    assert isinstance(endpoints_known, Unavailable)
+    assert isinstance(outcome, Unavailable)
     assert (await row(world, memory.id)).state is State.PENDING
     assert await handed(world, embed_message(memory)) == []
     assert await found(world) == [memory.id]
-
-
-async def settle_outcome(world: World, memory: Memory) -> Memory | CommonplaceError:
-    (outcome,) = await world.services.embed([memory])
-    return outcome

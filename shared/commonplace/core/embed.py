@@ -13,7 +13,7 @@ from commonplace.model.document import Document, Removal
 from commonplace.model.errors import CommonplaceError, Conflict, Invalid, NotFound, Unavailable
 from commonplace.model.memory import Memory, State, Tombstone
 from commonplace.model.space import Embedding
-from commonplace.model.webhook import EventType
+from commonplace.model.webhook import Delivery, EventType
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.index import Index
 from commonplace.ports.queue import Message
@@ -160,12 +160,12 @@ class Embed:
             marked_at=None,
             ready_at=memory.ready_at if memory.ready else now,
         )
-        deliveries = []
-        if not memory.ready:
-            endpoints = await self._notify.endpoints(memory.tenant)
-            deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
+        deliveries: list[Delivery] = []
         embedding = None if work.stored else work.embedding
         try:
+            if not memory.ready:
+                endpoints = await self._notify.endpoints(memory.tenant)
+                deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
             await self._memories.settle(ready, embedding, memory.passages, staged(deliveries))
         except Conflict:
             return memory

@@ -62,7 +62,7 @@ class Question:
 
         ``z = cosine + WORDS_WEIGHT * share * max(share, cosine / GATE)``, the quotient held in [0,1]: a few shared words
         count in full only where the meaning supports them. The curve and the constants were fitted on pairs of queries
-        and memories (tests/benchmarks/pairs.json) and on dialogue.
+        and memories (tests/data/pairs.json) and on dialogue.
         """
         share = self.share(text)
         if cosine is None:

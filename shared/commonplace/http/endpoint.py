@@ -141,7 +141,7 @@ def application(
     ]
     anything = Route("/{anything:path}", unknown)
     anything.methods = None  # of any method: Starlette takes a function for GET alone, and says 405 to the others itself
-    router = Router([*routes, anything], redirect_slashes=False)
+    router = Router([*routes, anything], redirect_slashes=False, default=anything.app)
     return Application(router, broken, ids)
 
 

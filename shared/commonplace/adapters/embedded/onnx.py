@@ -32,7 +32,7 @@ CALIBRATION: Final = Calibration(
     together=((-0.1, 0.0), (0.1, 0.05), (0.32, 0.3), (0.37, 0.5), (0.6, 0.75), (1.0, 0.9), (1.6, 1.0)),
     words=((0.0, 0.0), (0.35, 0.3), (0.45, 0.5), (1.0, 0.85)),
 )
-"""Fitted on pairs of queries and memories, relevant, related and not (tests/benchmarks/pairs.json)."""
+"""Fitted on pairs of queries and memories, relevant, related and not (tests/data/pairs.json)."""
 
 WINDOW: Final = 256
 """How many tokens the model reads, two marks of its own among them."""

@@ -1,0 +1,239 @@
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from commonplace.core.revise import IDLE
+from commonplace.core.search import Wanted
+from commonplace.model.errors import NotFound
+from commonplace.model.filter import Among, Filter
+from commonplace.model.memory import Change, Memory, State, Tier
+from steps import CONTENT, EVERYTHING, documents, draft, found, row, sentences, written
+from world import TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+
+def tagged(value: int) -> Filter:
+    return replace(EVERYTHING, metadata=(("n", Among((value,))),))
+
+
+async def contents(world: World, query: str) -> list[str]:
+    results = await world.services.search(TENANT, Wanted(query=query, filter=EVERYTHING, limit=10))
+    return [hit.memory.content for hit in results.hits]
+
+
+async def test_a_change_of_metadata_keeps_the_memory_ready_and_is_found_by_it_without_embedding_again(
+    world: World,
+) -> None:
+    memory = await written(world, metadata={"n": 1})
+    texts = list(world.embedder.texts)
+
+    changed = await world.services.revise(TENANT, memory.id, Change(metadata={"n": 2}))
+
+    assert world.embedder.texts == texts
+    assert changed == await row(world, memory.id)
+    assert (changed.state, changed.revision, changed.content_revision) == (State.READY, 2, 1)
+    assert await found(world, filter=tagged(2)) == [memory.id]
+    assert await found(world, filter=tagged(1)) == []
+
+
+async def test_a_change_of_metadata_replaces_all_of_it(world: World) -> None:
+    memory = await written(world, metadata={"a": 1, "b": 2})
+    assert (await world.services.revise(TENANT, memory.id, Change(metadata={"b": 3}))).metadata == {"b": 3}
+    assert (await world.services.revise(TENANT, memory.id, Change(metadata={}))).metadata == {}
+
+
+async def test_new_content_is_found_and_the_old_is_not(world: World) -> None:
+    memory = await written(world, "Berlin is rainy")
+    world.clock.advance(5)
+    changed = await world.services.revise(TENANT, memory.id, Change(content="Cairo is sunny"))
+
+    assert (changed.state, changed.revision, changed.content_revision) == (State.READY, 2, 2)
+    assert (changed.created_at, changed.updated_at) == (memory.created_at, world.clock.now())
+    assert await contents(world, "sunny cairo") == ["Cairo is sunny"]
+    results = await world.services.search(
+        TENANT, Wanted(query="berlin rainy", filter=EVERYTHING, limit=10, floor=0.3)
+    )
+    assert results.hits == ()
+
+
+async def test_while_new_content_cannot_be_indexed_no_search_shows_the_old(world: World) -> None:
+    memory = await written(world, "Berlin is rainy")
+    world.index.down = True
+    changed = await world.services.revise(TENANT, memory.id, Change(content="Cairo is sunny"))
+    world.index.down = False
+
+    assert changed.state is State.PENDING
+    assert await contents(world, "berlin rainy") == []
+    await world.work()
+    assert await contents(world, "cairo") == ["Cairo is sunny"]
+    assert (await row(world, memory.id)).state is State.READY
+
+
+async def test_while_new_metadata_cannot_be_indexed_the_memory_is_still_found(world: World) -> None:
+    memory = await written(world)
+    world.index.down = True
+    changed = await world.services.revise(TENANT, memory.id, Change(metadata={"n": 1}))
+    world.index.down = False
+
+    assert changed.state is State.READY
+    assert await found(world) == [memory.id]
+    assert await found(world, filter=tagged(1)) == []
+    await world.work()
+    assert await found(world, filter=tagged(1)) == [memory.id]
+
+
+async def test_content_that_shrinks_leaves_no_surplus_passages(world: World) -> None:
+    memory = await written(world, sentences(20))
+    assert len(await documents(world)) == memory.passages > 3
+    changed = await world.services.revise(TENANT, memory.id, Change(content="Short now"))
+    assert changed.passages == 1
+    assert await documents(world) == {(memory.id, 0): 2}
+
+
+async def test_content_that_shrinks_while_its_worker_was_lost_leaves_no_surplus_passages(world: World) -> None:
+    accepted = (await world.services.remember.later(TENANT, draft(sentences(20)))).memory
+    await world.services.embed([accepted])
+    stale = accepted  # as another process read it before the worker was there
+    await world.services.memories.replace(stale, replace(stale, revision=2, passages=world.services.embed.reach(stale)))
+    await world.services.revise(TENANT, accepted.id, Change(content="Short now"))
+    assert await documents(world) == {(accepted.id, 0): 3}
+
+
+async def test_content_that_grows_is_found_by_all_of_its_parts(world: World) -> None:
+    memory = await written(world, "Short")
+    changed = await world.services.revise(TENANT, memory.id, Change(content=sentences(20)))
+    assert len(await documents(world)) == changed.passages > 3
+    assert await found(world, "thing19") == [memory.id]
+
+
+async def test_a_change_of_nothing_changes_nothing(world: World) -> None:
+    memory = await written(world)
+    assert await world.services.revise(TENANT, memory.id, Change()) == memory
+    assert await row(world, memory.id) == memory
+
+
+async def test_the_same_content_again_is_not_embedded_again(world: World) -> None:
+    memory = await written(world)
+    texts = list(world.embedder.texts)
+    assert (await world.services.revise(TENANT, memory.id, Change(content=CONTENT))).revision == 2
+    assert world.embedder.texts == texts
+
+
+@pytest.mark.parametrize(
+    ("change", "tier"),
+    [
+        (Change(importance=0.9), Tier.HOT),
+        (Change(importance=0.1), Tier.COLD),
+        (Change(importance=0.9, tier=Tier.COLD), Tier.COLD),
+        (Change(tier=Tier.HOT), Tier.HOT),
+        (Change(metadata={}), Tier.WARM),
+    ],
+)
+async def test_the_tier_follows_the_importance_unless_it_is_named(world: World, change: Change, tier: Tier) -> None:
+    memory = await written(world)
+    changed = await world.services.revise(TENANT, memory.id, change)
+    assert changed.tier is tier
+    assert changed.importance == (memory.importance if change.importance is None else change.importance)
+
+
+async def test_a_memory_that_is_not_there_cannot_be_changed(world: World) -> None:
+    with pytest.raises(NotFound):
+        await world.services.revise(TENANT, "nothing", Change(content="x"))
+
+
+async def test_changes_at_the_same_time_all_happen(world: World) -> None:
+    memory = await written(world)
+    await asyncio.gather(
+        world.services.revise(TENANT, memory.id, Change(metadata={"n": 1})),
+        world.services.revise(TENANT, memory.id, Change(importance=0.9)),
+        world.services.revise(TENANT, memory.id, Change(content="Another text")),
+    )
+    await world.work()
+    now = await row(world, memory.id)
+    assert (now.metadata, now.importance, now.content, now.revision) == ({"n": 1}, 0.9, "Another text", 4)
+    assert (now.state, now.marked_at) == (State.READY, None)
+    assert await documents(world) == {(memory.id, 0): 4}
+
+
+async def test_content_that_the_embedder_refuses_waits_and_fails_in_the_end(world: World) -> None:
+    memory = await written(world)
+    changed = await world.services.revise(TENANT, memory.id, Change(content="REFUSED"))
+    assert changed.state is State.PENDING
+    assert await world.work() == []
+    world.clock.advance(61)
+    await world.services.sweep()
+    for _ in range(5):
+        await world.work()
+        world.clock.advance(361)
+    failed = await row(world, memory.id)
+    assert (failed.state, failed.failure) == (State.FAILED, "The embedder refused a text")
+
+
+async def test_a_failed_memory_stays_failed_until_its_content_changes(world: World) -> None:
+    memory = await written(world, "REFUSED")
+    await world.services.embed.give_up(memory, "no")
+    assert (await world.services.revise(TENANT, memory.id, Change(metadata={"n": 1}))).state is State.FAILED
+    changed = await world.services.revise(TENANT, memory.id, Change(content="Good"))
+    assert (changed.state, changed.failure) == (State.READY, None)
+
+
+async def test_a_memory_that_is_deleted_during_the_change_is_gone(world: World) -> None:
+    memory = await written(world)
+
+    async def deleted() -> None:
+        await world.services.forget(TENANT, memory.id)
+
+    world.embedder.meanwhile = deleted
+    with pytest.raises(NotFound):
+        await world.services.revise(TENANT, memory.id, Change(content="Another text"))
+    assert await documents(world) == {}
+
+
+async def idle(world: World, *memories: Memory) -> None:
+    assert memories
+    world.clock.advance(IDLE.total_seconds())
+
+
+async def test_what_nobody_wrote_to_for_long_gets_cold(world: World) -> None:
+    warm, hot = await written(world, "warm"), await written(world, "hot", importance=0.9)
+    secret = await written(world, "secret", confidential=True)
+    await idle(world, warm, hot, secret)
+    fresh = await written(world, "fresh")
+
+    assert await world.services.revise.demote(TENANT, "default") == 2
+
+    tiers = [(await row(world, memory.id)).tier for memory in (warm, hot, secret, fresh)]
+    assert tiers == [Tier.COLD, Tier.HOT, Tier.COLD, Tier.WARM]
+    assert await found(world, "warm", filter=replace(EVERYTHING, tiers=(Tier.COLD,))) == [warm.id, secret.id]
+    assert await world.services.revise.demote(TENANT, "default") == 0
+
+
+async def test_one_call_demotes_a_bounded_number_and_the_next_goes_on(world: World) -> None:
+    await idle(world, *[await written(world, f"memory {number}") for number in range(5)])
+    demote = world.services.revise.demote
+    assert [await demote(TENANT, "default", most) for most in (2, 2, 2)] == [2, 2, 1]
+
+
+async def test_demoting_reads_on_past_what_is_fresh(world: World) -> None:
+    old = await written(world, "old")
+    await idle(world, old)
+    for number in range(3):
+        await written(world, f"fresh {number}")
+    assert await world.services.revise.demote(TENANT, "default", 1) == 1
+    assert (await row(world, old.id)).tier is Tier.COLD
+
+
+async def test_demoting_passes_over_what_goes_meanwhile(world: World) -> None:
+    first, second, third = [await written(world, f"memory {number}") for number in range(3)]
+    expired = replace(second, expires_at=world.clock.now() + timedelta(days=1), revision=2)
+    await world.services.memories.replace(second, expired)
+    world.embedder.down = True
+    await world.services.embed([await row(world, second.id)])
+    await idle(world, first, second, third)
+    world.embedder.down = False
+
+    assert await world.services.revise.demote(TENANT, "default") == 2
+    assert (await row(world, second.id)).tier is Tier.WARM
