@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay_fields import FIELDS
 from relay_routes import MAKERS, ROUTES, Route, everything, made, refusal
-from test_relay_fields import FIELDS
 from world import Client
 
 pytestmark = pytest.mark.anyio

@@ -1,8 +1,9 @@
 """The Index port in SQLite: exact cosines by sqlite-vec, words by FTS5 and BM25."""
 
+import asyncio
 from array import array
-from collections.abc import Sequence
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias, TypeVar, cast
 
 import apsw
 
@@ -21,6 +22,7 @@ REMEMBERED = 10_000
 """How many removals each tenant's part of a space remembers. An upsert that comes later than that many removals after
 its own could bring a document back; the rows, which are the truth, still know that it is gone."""
 
+_Ask: TypeAlias = Callable[[apsw.Connection, Partition, Plan], Arm]
 _Item = TypeVar("_Item", Document, Removal)
 _INSERT = """
 INSERT INTO documents_#(memory, passage, version, store, organization, user, agent, session, project, kind, tier,
@@ -79,29 +81,37 @@ class SqliteIndex:
         return await self._database.write(write) if removals else []
 
     async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
-        """As the port says, both arms in one snapshot. Raises ``Invalid`` for a vector that is not of the space."""
-        vector = probe.vector
+        """As the port says, each arm in a thread of its own. Raises ``Invalid`` for a vector that is not of the space."""
+        vector, text = probe.vector, probe.text
         if vector is not None and len(vector) != space.dimension:
             raise Invalid(f"The vector has {len(vector)} dimensions and not {space.dimension}")
 
-        def read(connection: apsw.Connection) -> Findings:
-            partition = index_tables.find(connection, space, probe.tenant)
-            if partition is None or probe.k <= 0:
-                return Findings(Arm(), Arm())
-            plan = index_filter.plan(connection, partition, filter)
-            arms: list[Arm] = []
-            if vector is not None:
-                arms.append(_vectors(connection, partition, plan, vector, probe.k))
-            if probe.text is not None:
-                arms.append(_words(connection, partition, plan, probe.text, probe.k))
-            if arms and all(arm.failure for arm in arms):
-                raise Unavailable("The index cannot be asked now")
-            return Findings(arms.pop(0) if vector is not None else Arm(), arms[0] if arms else Arm())
+        def arm(ask: _Ask) -> Awaitable[Arm]:
+            def read(connection: apsw.Connection) -> Arm:
+                partition = index_tables.find(connection, space, probe.tenant)
+                if partition is None or probe.k <= 0:
+                    return Arm()
+                return ask(connection, partition, index_filter.plan(connection, partition, filter))
 
+            return self._database.read(read)
+
+        async def silent() -> Arm:
+            return Arm()
+
+        vectors = (
+            silent()
+            if vector is None
+            else arm(lambda c, partition, plan: _vectors(c, partition, plan, vector, probe.k))
+        )
+        words = silent() if text is None else arm(lambda c, partition, plan: _words(c, partition, plan, text, probe.k))
         try:
-            return await self._database.read(read)
+            findings = Findings(*await asyncio.gather(vectors, words))
         except UnicodeEncodeError as error:
             raise Invalid("The filter holds text that is not Unicode") from error
+        asked = [found for found, of in ((findings.vectors, vector), (findings.words, text)) if of is not None]
+        if asked and all(found.failure for found in asked):
+            raise Unavailable("The index cannot be asked now")
+        return findings
 
     async def spaces(self) -> list[Space]:
         """As the port says, by name."""
