@@ -8,4 +8,4 @@ from create import relay
 
 def build(services: Services) -> Application:
     """The application of this function."""
-    return application(relay.operations(services), Relay(), services.admit, services.ids)
+    return application(relay.operations(services), Relay(), services.admit, services.once, services.ids)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from commonplace.adapters.embedded.onnx import OnnxEmbedder
 
+from commonplace.adapters.embedded.onnx import OnnxEmbedder
 from commonplace.rows.apikeys import Secrets
 from commonplace.settings import SettingError, Settings, read
 from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded

@@ -1,4 +1,4 @@
-"""What an operator does from a shell: python -m commonplace.cli --help"""
+"""What an operator does from a shell; ``python -m commonplace.cli --help`` tells."""
 
 import argparse
 import asyncio

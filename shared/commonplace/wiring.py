@@ -19,6 +19,7 @@ from commonplace.core.embed import Embed
 from commonplace.core.enlist import Enlist
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
+from commonplace.core.once import Once
 from commonplace.core.recall import Recall
 from commonplace.core.remember import Finder, Remember
 from commonplace.core.revise import Revise
@@ -35,6 +36,7 @@ from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
 from commonplace.rows.memories import Memories
+from commonplace.rows.requests import NamedRequests
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.webhooks import Deliveries, Webhooks
 from commonplace.settings import SettingError, Settings, read
@@ -152,6 +154,11 @@ class Services:
     def admit(self) -> Admit:
         """API keys."""
         return Admit(ApiKeys(self.engines.table), self.clock, self.ids)
+
+    @cached_property
+    def once(self) -> Once:
+        """Requests that name themselves."""
+        return Once(NamedRequests(self.engines.table), self.clock)
 
     @cached_property
     def enlist(self) -> Enlist:

@@ -38,7 +38,7 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(NAMES) | ANY_TEXT, VALUES, max_size=6)
 PARAMETERS = st.dictionaries(
     st.sampled_from(
-        "limit offset cursor agent_id user_id session_id project tier memory_type status q threshold".split()
+        ["limit", "offset", "cursor", "agent_id", "user_id", "session_id", "project", "tier", "memory_type", "status", "q", "threshold"]
         + ["include_embeddings", "include_memories", "cascade_memories"]
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.integers().map(str),

@@ -174,3 +174,25 @@ def test_every_route_stands_in_a_golden_file() -> None:
         return any(each == method and pattern.fullmatch(of) for each, of in asked)
 
     assert [name for name in BY_NAME if not stands(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}),
+        ({"a": 1}, {}),
+        ({"a": 1}, {"a": 1.0}),
+        ({"a": 1}, {"a": True}),
+        ([1], [1, 2]),
+        ("<uuid>", "nil"),
+        ("<epoch>", 1700000000.5),
+        ("<iso>", "2026-01-02T03:04:05+00:00"),
+        ("<float>", 1),
+        ("<share>", 1.0001),
+        ("${known}", "other"),
+        (None, ""),
+    ],
+)
+def test_a_different_answer_does_not_match(expected: Any, found: Any) -> None:
+    with pytest.raises(AssertionError):
+        matches(expected, found, {"known": "this"})

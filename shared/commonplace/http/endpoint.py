@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from commonplace.core.once import Answered, Once
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -99,6 +100,7 @@ def application(
     operations: Sequence[Operation],
     dialect: Dialect,
     authenticate: Authenticate,
+    once: Once,
     ids: Ids,
 ) -> "Application":
     """The ASGI application that serves these operations in one dialect. Unknown paths and methods are its 404."""
@@ -122,7 +124,7 @@ def application(
                     await _body(request, dialect.body_limit),
                     request.state.request_id,
                 )
-                return _response(await operation.act(call), call.request_id)
+                return await _answered(request, operation, call, once)
             except CommonplaceError as error:
                 return await failed(request, error)
 
@@ -140,7 +142,9 @@ def application(
         for operation in operations
     ]
     anything = Route("/{anything:path}", unknown)
-    anything.methods = None  # of any method: Starlette takes a function for GET alone, and says 405 to the others itself
+    anything.methods = (
+        None  # of any method: Starlette takes a function for GET alone, and says 405 to the others itself
+    )
     router = Router([*routes, anything], redirect_slashes=False, default=anything.app)
     return Application(router, broken, ids)
 
@@ -159,6 +163,7 @@ class Application:
         self._ids = ids
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
         path = normalised(scope["path"])
         request_id = f"req_{self._ids.new()}"
         scope = {**scope, "path": path, "state": {"request_id": request_id}}
@@ -179,6 +184,25 @@ class Application:
             if not started:
                 response = await self._broken(request, error)
                 await response(scope, receive, send)
+
+
+async def _answered(request: Request, operation: Operation, call: Call, once: Once) -> Response:
+    """What the operation answers; what it answered before to a write with the same Idempotency-Key."""
+    key = request.headers.get("idempotency-key")
+    if not key or call.principal is None or operation.method != "POST" or operation.permission is Permission.READ:
+        return _response(await operation.act(call), call.request_id)
+    headers: Mapping[str, str] = {}
+
+    async def act() -> Answered:
+        nonlocal headers
+        reply = await operation.act(call)
+        headers = reply.headers or {}
+        return Answered(reply.status, _text(reply.body))
+
+    whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body])
+    answered = await once(call.tenant, key, whole, act)
+    headers = {"idempotent-replayed": "true"} if answered.repeated else headers
+    return _sent(answered.body, answered.status, headers, call.request_id)
 
 
 def normalised(path: str) -> str:
@@ -235,9 +259,12 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 def _response(reply: Reply, request_id: str) -> Response:
-    return Response(
-        json.dumps(reply.body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(),
-        reply.status,
-        {"x-request-id": request_id, **(reply.headers or {})},
-        "application/json",
-    )
+    return _sent(_text(reply.body), reply.status, reply.headers or {}, request_id)
+
+
+def _text(body: object) -> str:
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _sent(text: str, status: int, headers: Mapping[str, str], request_id: str) -> Response:
+    return Response(text.encode(), status, {"x-request-id": request_id, **headers}, "application/json")

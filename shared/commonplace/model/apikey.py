@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-
 PREFIX_LENGTH = 16
 """Of a key, this many letters are kept to recognise it by."""
 

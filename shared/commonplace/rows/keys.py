@@ -96,6 +96,11 @@ def api_key(hash: str) -> Key:
     return Key(joined("api-key", hash), "api-key")
 
 
+def request(tenant: str, key: str) -> Key:
+    """The row of a request that named itself with an idempotency key."""
+    return Key(joined("request", tenant, key), "request")
+
+
 def figures(tenant: str, noun: str, *within: str) -> Key:
     """The counters of something: a store, an agent, the tenant itself."""
     return Key(joined("figures", tenant, noun, *within), "figures")

@@ -1,0 +1,112 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from commonplace.model.errors import NotFound
+from commonplace.model.filter import Filter
+from commonplace.model.memory import Memory
+from commonplace.model.scope import Scope
+from steps import EVERYTHING, draft, ids, sentences, written
+from world import OTHER_TENANT, TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+
+async def expiring(world: World, memory: Memory, seconds: int) -> None:
+    changed = replace(memory, expires_at=world.clock.now() + timedelta(seconds=seconds), revision=memory.revision + 1)
+    await world.services.memories.replace(memory, changed)
+
+
+async def test_a_memory_can_be_read_while_it_is_pending(world: World) -> None:
+    accepted = await world.services.remember.later(TENANT, draft())
+    assert await world.services.browse.get(TENANT, accepted.memory.id) == accepted.memory
+
+
+@pytest.mark.parametrize("id", ["nothing", "", "a#b", "%"])
+async def test_a_memory_that_is_not_there_is_not_found(world: World, id: str) -> None:
+    with pytest.raises(NotFound, match="Memory not found"):
+        await world.services.browse.get(TENANT, id)
+
+
+async def test_what_has_expired_cannot_be_read_before_it_is_swept(world: World) -> None:
+    memory, other = await written(world), await written(world)
+    await expiring(world, memory, 10)
+    assert (await world.services.browse.get(TENANT, memory.id)).id == memory.id
+    world.clock.advance(10)
+    with pytest.raises(NotFound):
+        await world.services.browse.get(TENANT, memory.id)
+    assert ids((await world.services.browse.page(TENANT, EVERYTHING, limit=10)).items) == [other.id]
+
+
+async def test_a_list_is_newest_first_and_only_of_its_tenant(world: World) -> None:
+    memories = []
+    for number in range(3):
+        world.clock.advance(1)
+        memories.append(await written(world, f"number {number}"))
+    await written(world, tenant=OTHER_TENANT)
+    page = await world.services.browse.page(TENANT, EVERYTHING, limit=10)
+    assert ids(page.items) == ids(memories[::-1])
+    assert (page.cursor, page.total) == (None, 3)
+
+
+async def test_each_part_of_a_scope_is_a_list_of_its_own(world: World) -> None:
+    mine = await written(world, agent="scout", scope=Scope(user="ada", session="monday", project="p"))
+    await written(world, agent="ranger", scope=Scope(user="bob", session="tuesday", project="q"))
+    browse = world.services.browse
+    for part in ("user", "agent", "session", "project"):
+        filter = replace(EVERYTHING, **{part: getattr(mine.scope, part)})  # type: ignore[arg-type]  # each is a str
+        assert ids((await browse.page(TENANT, filter, limit=10)).items) == [mine.id]
+    totals = [
+        (await browse.page(TENANT, filter, limit=10)).total
+        for filter in (
+            replace(EVERYTHING, agent=mine.scope.agent),
+            replace(EVERYTHING, session="monday"),
+            replace(EVERYTHING, user="ada"),
+            Filter(store="default"),
+        )
+    ]
+    assert totals == [1, 1, None, None]
+    both = replace(EVERYTHING, user="ada", project="q")
+    assert (await browse.page(TENANT, both, limit=10)).items == ()
+
+
+async def test_pages_neither_repeat_nor_lose_anything_while_the_list_changes(world: World) -> None:
+    memories = [await written(world, f"number {number}") for number in range(6)]
+    for filter in (EVERYTHING, Filter(store="default")):
+        page = await world.services.browse.page(TENANT, filter, limit=2)
+        assert ids(page.items) == ids(memories[:-3:-1])
+        new = await written(world, "new")
+        page = await world.services.browse.page(TENANT, filter, limit=2, cursor=page.cursor)
+        assert ids(page.items) == [memories[3].id, memories[2].id]
+        await world.services.forget(TENANT, new.id)
+        page = await world.services.browse.page(TENANT, filter, limit=9, cursor=page.cursor)
+        assert ids(page.items) == [memories[1].id, memories[0].id]
+        assert page.cursor is None
+
+
+async def test_a_deletion_on_a_page_that_was_read_loses_nothing_of_the_next(world: World) -> None:
+    for filter in (EVERYTHING, Filter(store="default")):
+        memories = [await written(world, f"number {number}") for number in range(4)]
+        page = await world.services.browse.page(TENANT, filter, limit=2)
+        await world.services.forget(TENANT, memories[3].id)
+        page = await world.services.browse.page(TENANT, filter, limit=1, cursor=page.cursor)
+        assert ids(page.items) == [memories[1].id]
+        for memory in memories[:3]:
+            await world.services.forget(TENANT, memory.id)
+
+
+async def test_vectors_are_those_of_the_first_passage_where_there_are_any(world: World) -> None:
+    long, short = await written(world, sentences(20)), await written(world)
+    pending = (await world.services.remember.later(TENANT, draft())).memory
+    rewritten = replace(short, content="new", revision=2, content_revision=2)
+    space = world.embedder.space
+
+    vectors = await world.services.browse.vectors([long, short, pending, rewritten], space)
+
+    assert set(vectors) == {long.id, short.id}
+    embedding = await world.services.memories.embedding(long, space)
+    assert embedding is not None
+    assert vectors[long.id] == embedding.vectors[0]
+    assert len(embedding.vectors) == long.passages > 3
+    assert await world.services.browse.vectors([pending, rewritten], space) == {}

@@ -1,0 +1,204 @@
+"""Each file of infra/events through the function that API Gateway, SQS or EventBridge would hand it to."""
+
+import asyncio
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mangum import Mangum
+
+from commonplace.model.memory import State
+from commonplace.rows.memories import Entry
+from relay_routes import KEYS, REQUEST_ID
+from sweeper.app import sweep
+from template import load
+from worker.app import consume
+from world import TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "infra/events"
+MEMORY_ID = "019b7c00-0000-7000-8000-0000000000aa"
+"""The memory that the events speak of."""
+
+CONTENT = "The user prefers dark mode \U0001f98a"
+
+
+def event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """An event for an HTTP function: its status, and something to say of the body."""
+
+    name: str
+    function: str
+    status: int
+    holds: Callable[[dict[str, Any]], bool]
+
+
+HTTP = [
+    Case("create_v1", "create", 200, lambda body: body["content"] == CONTENT and body["extraction_status"] == "ready"),
+    Case("create_v1_base64", "create", 200, lambda body: body["content"] == CONTENT and body["object"] == "memory"),
+    Case("create_v1_blank", "create", 422, lambda body: body["details"][0]["field"] == "content"),
+    Case("create_v1_broken", "create", 400, lambda body: body["type"] == "bad_request"),
+    Case("create_v2", "create", 202, lambda body: body["status"] == "pending" and bool(body["job_id"])),
+    Case("batch", "create", 200, lambda body: (body["succeeded"], body["failed"]) == (1, 1)),
+    Case("search", "search", 200, lambda body: [hit["id"] for hit in body["data"]] == [MEMORY_ID]),
+    Case("search_query_string", "search", 200, lambda body: [hit["id"] for hit in body["data"]] == [MEMORY_ID]),
+    Case("search_no_key", "search", 401, lambda body: body["type"] == "unauthorized"),
+    Case("context", "recall", 200, lambda body: CONTENT in body["context"] and body["memories_used"] == 1),
+    Case("session_create", "sessions", 201, lambda body: body["title"] == "Fix retry logic"),
+    Case("session_get_or_create", "sessions", 200, lambda body: body["contributors"] == ["my-assistant"]),
+    Case("session_get_unknown", "sessions", 404, lambda body: body["message"] == "Session not found"),
+    Case("memory_get", "memories", 200, lambda body: body["id"] == MEMORY_ID),
+    Case("memory_list", "memories", 200, lambda body: body["total_count"] == 1),
+    Case("memory_status", "memories", 200, lambda body: body["status"] == "ready"),
+    Case("memory_patch", "memories", 200, lambda body: body["content"] == "The user prefers light mode"),
+    Case("memory_delete", "memories", 200, lambda body: body == {"id": MEMORY_ID, "object": "memory", "deleted": True}),
+    Case("agent_create", "account", 201, lambda body: body["name"] == "code reviewer/é"),
+    Case("agent_get", "account", 404, lambda body: body["message"] == "Agent not found"),
+    Case("webhook_create", "account", 201, lambda body: body["url"] == "https://example.com/hook"),
+    Case("key_create", "account", 201, lambda body: body["key"].startswith("mem_test_")),
+    Case("health", "account", 200, lambda body: body["status"] == "healthy"),
+    Case("unknown_route", "account", 404, lambda body: body["message"] == "Route not found"),
+    Case("double_slash", "account", 200, lambda body: body["object"] == "list"),
+]
+OTHERS = {"embed", "embed_last_try", "deliver", "forget", "mixed", "sweep"}
+
+
+async def known(world: World, state: State = State.READY) -> None:
+    """Writes the memory that the events speak of, searchable or still to be made so."""
+    async with world.client() as client:
+        made = await client("POST", "/v1/memories", {"agent_id": "my-assistant", "content": CONTENT})
+        row = await world.services.browse.get(TENANT, made["id"])
+        await client("DELETE", f"/v1/memories/{made['id']}")
+    pending = {"id": MEMORY_ID, "state": State.PENDING, "passages": 0, "model": None, "ready_at": None}
+    memory = replace(row, **pending, marked_at=world.clock.now())  # type: ignore[arg-type]  # the parts are of many types
+    assert await world.services.memories.add([Entry(memory)]) == [None]
+    if state is State.READY:
+        await world.services.embed([memory])
+
+
+async def invoked(world: World, function: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the function answers. Mangum drives a loop of its own, as it does in Lambda, so it gets a thread for it."""
+    app = importlib.import_module(f"{function}.app").build(world.services)
+
+    def handled() -> dict[str, Any]:
+        with asyncio.Runner() as runner:
+            runner.get_loop()
+            return Mangum(app, lifespan="off")(given, None)  # type: ignore[arg-type]  # nothing here reads the context
+
+    return await asyncio.to_thread(handled)
+
+
+def test_every_event_stands_in_a_test() -> None:
+    assert {file.stem for file in EVENTS.glob("*.json")} == {case.name for case in HTTP} | OTHERS
+
+
+@pytest.mark.parametrize("case", HTTP, ids=[case.name for case in HTTP])
+async def test_an_http_function_answers_its_event(world: World, case: Case) -> None:
+    await known(world)
+    answer = await invoked(world, case.function, event(case.name))
+    assert set(answer) == {"statusCode", "headers", "body", "isBase64Encoded"}
+    assert answer["statusCode"] == case.status, answer["body"]
+    assert answer["isBase64Encoded"] is False
+    assert answer["headers"]["content-type"] == "application/json"
+    assert answer["headers"]["content-length"] == str(len(answer["body"].encode()))
+    assert REQUEST_ID.fullmatch(answer["headers"]["x-request-id"])
+    body = json.loads(answer["body"])
+    assert case.holds(body), body
+    if case.status >= 400:
+        assert set(body) >= KEYS
+        assert body["request_id"] == answer["headers"]["x-request-id"]
+
+
+@pytest.mark.parametrize("case", HTTP, ids=[case.name for case in HTTP])
+def test_an_event_names_the_route_by_which_the_gateway_hands_it_to_that_function(case: Case) -> None:
+    given = event(case.name)
+    routes = {
+        f"{route.method} {route.path}".removeprefix("ANY "): route.function
+        for route in load(ROOT / "template.yaml").routes
+    }
+    assert routes[given["routeKey"]] == case.function
+    assert given["requestContext"]["routeKey"] == given["routeKey"]
+    assert given["requestContext"]["http"]["path"] == given["rawPath"]
+
+
+async def test_a_failure_that_passes_says_when_to_come_again(world: World) -> None:
+    world.index.down = True
+    answer = await invoked(world, "search", event("search"))
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["retry-after"] == "5"
+    assert json.loads(answer["body"])["type"] == "internal_error"
+
+
+async def test_the_worker_makes_a_memory_searchable(world: World) -> None:
+    await known(world, State.PENDING)
+    assert await consume(world.services, event("embed")) == {"batchItemFailures": []}
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).ready
+    revision = (await world.services.browse.get(TENANT, MEMORY_ID)).revision
+    assert await consume(world.services, event("embed")) == {"batchItemFailures": []}
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).revision == revision
+
+
+async def test_the_worker_gives_a_message_back_that_it_could_not_work_on_now(world: World) -> None:
+    await known(world, State.PENDING)
+    world.embedder.down = True
+    (record,) = event("embed")["Records"]
+    failure = {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+    assert await consume(world.services, event("embed")) == failure
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).state is State.PENDING
+
+
+async def test_the_last_try_that_fails_leaves_the_reason_in_the_memory(world: World) -> None:
+    await known(world, State.PENDING)
+    world.embedder.down = True
+    (record,) = event("embed_last_try")["Records"]
+    failure = {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+    assert await consume(world.services, event("embed_last_try")) == failure
+    memory = await world.services.browse.get(TENANT, MEMORY_ID)
+    assert (memory.state, memory.failure) == (State.FAILED, "The embedder cannot be asked now")
+
+
+async def test_each_record_of_a_mixed_batch_fails_alone(world: World) -> None:
+    await known(world, State.PENDING)
+    given = event("mixed")
+    failed = {failure["itemIdentifier"] for failure in (await consume(world.services, given))["batchItemFailures"]}
+    unreadable = {record["messageId"] for record in given["Records"][1:9]}
+    assert failed == unreadable
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).ready
+
+
+async def test_a_message_for_what_is_gone_is_done(world: World) -> None:
+    for name in ("embed", "deliver", "forget"):
+        assert await consume(world.services, event(name)) == {"batchItemFailures": []}
+
+
+async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world: World) -> None:
+    async with world.client() as client:
+        await client("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, expect=201)
+        await client("POST", "/v1/memories", {"agent_id": "a", "content": "c"})
+    (first, *_) = await world.delivery_queue.inner.receive(10, 360)
+    given = event("deliver")
+    given["Records"][0]["body"] = first.body
+    for _ in range(2):
+        assert await consume(world.services, given) == {"batchItemFailures": []}
+    assert len(world.sender.posted) == 1
+
+
+async def test_a_sweep_puts_back_what_was_left_for_a_minute(world: World) -> None:
+    await known(world, State.PENDING)
+    assert await sweep(world.services) == {"pending": 0, "expired": 0, "deliveries": 0}
+    world.clock.advance(61)
+    assert (await sweep(world.services))["pending"] == 1
+    await world.work()
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).ready
+    assert event("sweep")["source"] == "aws.events"

@@ -1,0 +1,105 @@
+"""The real handler modules, each in a process of its own, over one folder of data, with the real embedder."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commonplace.core.admit import KeyOrder
+from commonplace.model.apikey import Permission
+from commonplace.settings import Settings
+from commonplace.wiring import RandomIds, Services, SystemClock, embedded
+from world import KEY, TENANT
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "infra/events"
+INVOKE = """
+import importlib, json, sys
+handler = importlib.import_module(f"{sys.argv[1]}.handler").handler
+print(json.dumps([handler(event, None) for event in json.load(sys.stdin)]))
+"""
+
+
+def event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def started(function: str, events: list[dict[str, Any]], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """A Lambda environment: the function's module is loaded once, and invoked with one event after the other."""
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("shared", "functions"))
+    return subprocess.run(  # noqa: S603 - our own interpreter and our own words
+        [sys.executable, "-W", "error", "-c", INVOKE, function],
+        input=json.dumps(events),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def invoked(function: str, events: list[dict[str, Any]], data: Path) -> list[Any]:
+    done = started(function, events, {"COMMONPLACE_DATA": str(data)})
+    assert done.returncode == 0, done.stderr
+    answers: list[Any] = json.loads(done.stdout)
+    return answers
+
+
+@pytest.fixture
+async def data(tmp_path: Path) -> Path:
+    """A folder that knows one key."""
+    clock = SystemClock()
+    engines = embedded(Settings(data=tmp_path), clock)
+    services = Services(Settings(data=tmp_path), engines.engines, clock, RandomIds())
+    await services.admit.accept(KEY, KeyOrder(tenant=TENANT, environment="test", permissions=tuple(Permission)))
+    engines.database.close()
+    return tmp_path
+
+
+async def test_what_one_function_writes_the_worker_makes_searchable_and_others_find(data: Path) -> None:
+    created, refused = invoked("create", [event("create_v2"), event("create_v1_blank")], data)
+    assert (created["statusCode"], refused["statusCode"]) == (202, 422)
+    id = json.loads(created["body"])["id"]
+    assert json.loads(created["body"])["status"] == "pending"
+
+    message = event("embed")
+    message["Records"][0]["body"] = json.dumps({"kind": "embed", "tenant": TENANT, "id": id})
+    assert invoked("worker", [message, message], data) == [{"batchItemFailures": []}] * 2
+
+    found, unknown = invoked("search", [event("search"), event("search_no_key")], data)
+    assert [hit["id"] for hit in json.loads(found["body"])["data"]] == [id]
+    assert unknown["statusCode"] == 401
+    (context,) = invoked("recall", [event("context")], data)
+    assert "dark mode" in json.loads(context["body"])["context"]
+
+    get = event("memory_get")
+    get["rawPath"] = get["requestContext"]["http"]["path"] = f"/v1/memories/{id}"
+    got, listed = invoked("memories", [get, event("memory_list")], data)
+    assert json.loads(got["body"])["extraction_status"] == "ready"
+    assert json.loads(listed["body"])["total_count"] == 1
+
+
+async def test_the_functions_that_embed_nothing_answer_too(data: Path) -> None:
+    (opened,) = invoked("sessions", [event("session_get_or_create")], data)
+    assert (opened["statusCode"], json.loads(opened["body"])["created"]) == (200, True)
+    health, made, unknown = invoked("account", [event("health"), event("agent_create"), event("unknown_route")], data)
+    assert [each["statusCode"] for each in (health, made, unknown)] == [200, 201, 404]
+    assert json.loads(health["body"])["services"]["database"] == "up"
+    assert invoked("sweeper", [event("sweep")], data) == [{"pending": 0, "expired": 0, "deliveries": 0}]
+
+
+@pytest.mark.parametrize("function", sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py")))
+def test_a_function_with_a_setting_that_cannot_be_used_does_not_start_and_says_which(
+    function: str, tmp_path: Path
+) -> None:
+    done = started(function, [], {"COMMONPLACE_DATA": str(tmp_path), "COMMONPLACE_MAX_RECEIVES": "many"})
+    assert done.returncode != 0
+    assert "SettingError: COMMONPLACE_MAX_RECEIVES must be a number, not 'many'" in done.stderr
