@@ -105,11 +105,12 @@ class Posted:
 class FakeSender(Sender):
     """Keeps what it is asked to send. Answers from ``answers`` first, then 200; an error in it is raised.
 
-    Refuses every URL that has "refused" in it.
+    Refuses every URL that has "refused" in it. ``meanwhile`` is what happens, once, while a request is under way.
     """
 
     def __init__(self) -> None:
         self.posted: list[Posted] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self.answers: list[Answer | Exception] = []
 
     async def check(self, url: str) -> None:
@@ -119,6 +120,9 @@ class FakeSender(Sender):
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         await self.check(url)
         self.posted.append(Posted(url, headers, body))
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         answer = self.answers.pop(0) if self.answers else Answer(200)
         if isinstance(answer, Exception):
             raise answer

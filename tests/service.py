@@ -1,5 +1,6 @@
 """The whole service as a process of its own, started and stopped by a test or a benchmark."""
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 KEY = "mem_local_0123456789abcdefghijklmnopqrstuvwxyz"
@@ -73,6 +75,18 @@ class Service:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(30)
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The JSON answer to a request. Raises ``HTTPError`` for an error."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.key}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            found: dict[str, Any] = json.loads(response.read())
+            return found
 
     def log(self) -> str:
         """What it said."""

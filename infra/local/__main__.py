@@ -25,6 +25,7 @@ from template import Scheduled, Template, load
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 HOST = "127.0.0.1"
 DEFAULT_PORT = "8787"
+LAST_PORT = 65_535
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pools of the published clients keep a connection."""
 
@@ -54,7 +55,7 @@ async def serve(template: Template, settings: Settings, port: int, given_key: st
         signal.signal(number, lambda *_: None)
     beside = [asyncio.create_task(work) for work in background(template, services, engines)]
     serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
     if server.started:
         print(greeting(f"http://{HOST}:{port}", key, settings), flush=True)
@@ -120,8 +121,8 @@ Ctrl-C stops the service; the data stays."""
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65_536:
-        raise SettingError(f"PORT must be a number between 1 and 65535, not {text!r}")
+    if not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
+        raise SettingError(f"PORT must be a number between 1 and {LAST_PORT}, not {text!r}")
     return int(text)
 
 

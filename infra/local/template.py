@@ -59,7 +59,7 @@ class Template:
         return tuple(dict.fromkeys(route.function for route in self.routes))
 
 
-class _Loader(yaml.SafeLoader):
+class TemplateLoader(yaml.SafeLoader):
     """YAML with CloudFormation's short forms; a reference reads as the name of what it refers to."""
 
 
@@ -83,7 +83,7 @@ class Reference:
         return self.text.partition(".")[0]
 
 
-_Loader.add_multi_constructor("!", _reference)
+TemplateLoader.add_multi_constructor("!", _reference)
 
 _UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 
@@ -92,7 +92,7 @@ def load(path: Path) -> Template:
     """Reads a template. Raises ``KeyError`` or ``ValueError`` for what it does not understand: better no start than half a
     service.
     """
-    document = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a subclass of the safe loader
+    document = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506 - a subclass of the safe loader
     parameters = {name: body.get("Default") for name, body in document["Parameters"].items()}
 
     def value(given: Any) -> Any:

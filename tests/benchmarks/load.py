@@ -104,7 +104,7 @@ async def load(client: Client, bodies: Sequence[dict[str, Any]], name: str) -> L
     async def watch(bar: "tqdm[Any]") -> None:
         while (following := await waiting.get()) is not None:
             id, sent = following
-            while (await client("GET", f"/v2/memories/{id}/status"))["status"] != "ready":
+            while (await client("GET", f"/v2/memories/{id}/status"))["status"] != "ready":  # noqa: ASYNC110 - the service is another process
                 await asyncio.sleep(POLL_SECONDS)
             lags.append(time.perf_counter() - sent)
             bar.update()

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from commonplace.adapters.embedded import index, queue, table
 from commonplace.adapters.embedded.database import Database
-from commonplace.core.search import Wanted
+from commonplace.core.search import Mode, Wanted
 from commonplace.model.document import Document
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory, State, Tier, content_hash
@@ -27,9 +27,9 @@ GROUP = 500
 VOCABULARY = 30_000
 
 
-def text(draw: random.Random) -> str:
-    """Twenty-five words, few of them common and most of them rare (Zipf)."""
-    return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(25))
+def text(draw: random.Random, length: int = 25) -> str:
+    """Words of which few are common and most are rare (Zipf)."""
+    return " ".join(f"w{int(VOCABULARY ** draw.random())}" for _ in range(length))
 
 
 def ready_memory(world: World, content: str, agent: str) -> Memory:
@@ -64,7 +64,9 @@ async def filled(world: World, embedder: FakeEmbedder, count: int) -> None:
             memories.append(ready_memory(world, text(draw), f"agent-{number // 100}"))
         await world.services.memories.add([Entry(memory) for memory in memories])
         vectors = await embedder.embed([memory.content for memory in memories])
-        documents = [Document.of(memory, 0, memory.content, vector) for memory, vector in zip(memories, vectors, strict=True)]
+        documents = [
+            Document.of(memory, 0, memory.content, vector) for memory, vector in zip(memories, vectors, strict=True)
+        ]
         await world.index.upsert(embedder.space, documents)
 
 
@@ -78,6 +80,25 @@ async def timed(work: Callable[[], Awaitable[object]]) -> float:
     return statistics.median(times)
 
 
+def probes(world: World) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What is timed, by name."""
+    draw = random.Random(3)
+    whole = Filter(store=DEFAULT_STORE, confidential=True, archived=True)
+    narrow = replace(whole, agent="agent-5")
+
+    async def searched(filter: Filter, mode: Mode) -> object:
+        wanted = Wanted(query=text(draw, 6), filter=filter, limit=10, mode=mode)
+        return await world.services.search(TENANT, wanted)
+
+    return {
+        "page of the list": lambda: world.services.browse.page(TENANT, whole, limit=20),
+        "page of one agent's list": lambda: world.services.browse.page(TENANT, narrow, limit=20),
+        "search of one agent's 100": lambda: searched(narrow, Mode.HYBRID),
+        "search of all words": lambda: searched(whole, Mode.KEYWORD),
+        "search of everything": lambda: searched(whole, Mode.HYBRID),
+    }
+
+
 async def pages() -> None:
     """Prints the figures."""
     for size in SIZES:
@@ -85,20 +106,6 @@ async def pages() -> None:
             database = Database(Path(folder) / "scale.db", (table.prepare, index.prepare, queue.prepare))
             world = World(database)
             await filled(world, world.embedder, size)
-            draw = random.Random(3)
-            whole = Filter(store=DEFAULT_STORE, confidential=True, archived=True)
-            narrow = replace(whole, agent="agent-5")
-            services = world.services
-
-            async def searched(filter: Filter) -> object:
-                return await services.search(TENANT, Wanted(query=text(draw), filter=filter, limit=10))
-
-            probes = {
-                "page of the list": lambda: services.browse.page(TENANT, whole, limit=20),
-                "page of one agent's list": lambda: services.browse.page(TENANT, narrow, limit=20),
-                "search of one agent's 100": lambda: searched(narrow),
-                "search of everything": lambda: searched(whole),
-            }
-            figures = [f"{name} {await timed(probe):.2f} ms" for name, probe in probes.items()]
+            figures = [f"{name} {await timed(probe):.2f} ms" for name, probe in probes(world).items()]
             print(f"{size} rows: {'; '.join(figures)}")
             database.close()

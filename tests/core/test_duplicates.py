@@ -56,7 +56,14 @@ async def test_without_the_wish_the_same_is_written_twice(world: World) -> None:
 
 @pytest.mark.parametrize(
     "scope",
-    [Scope(user="ada"), Scope(project="p"), Scope(session="s"), Scope(role="r"), Scope(team="t"), Scope(organization="o")],
+    [
+        Scope(user="ada"),
+        Scope(project="p"),
+        Scope(session="s"),
+        Scope(role="r"),
+        Scope(team="t"),
+        Scope(organization="o"),
+    ],
 )
 async def test_the_same_in_another_scope_is_another_memory(world: World, scope: Scope) -> None:
     await told(world)
@@ -77,7 +84,11 @@ async def test_equal_creates_at_the_same_time_make_one_memory(world: World) -> N
 
 
 async def test_two_drafts_of_one_call_can_be_duplicates_of_each_other(world: World) -> None:
-    drafts = [draft(duplicate_threshold=0.95), draft("other", duplicate_threshold=0.95), draft(duplicate_threshold=0.95)]
+    drafts = [
+        draft(duplicate_threshold=0.95),
+        draft("other", duplicate_threshold=0.95),
+        draft(duplicate_threshold=0.95),
+    ]
     first, other, second = (await world.services.remember.now(TENANT, drafts)).outcomes
     assert isinstance(first, Remembered)
     assert isinstance(other, Remembered)

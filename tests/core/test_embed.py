@@ -2,12 +2,14 @@ import asyncio
 
 import pytest
 
+from commonplace.core.embed import AT_ONCE
+from commonplace.core.search import Wanted
 from commonplace.core.subscribe import WebhookOrder
 from commonplace.model.errors import NotFound, Unavailable
 from commonplace.model.memory import Change, Memory, State
 from commonplace.ports.table import Delete
 from commonplace.rows import keys
-from steps import documents, draft, embed_message, found, handed, row, sentences, written
+from steps import EVERYTHING, documents, draft, embed_message, found, handed, row, sentences, written
 from world import TENANT, World
 
 pytestmark = pytest.mark.anyio
@@ -75,6 +77,15 @@ async def test_a_change_during_the_embedding_is_not_overwritten(world: World) ->
     assert await documents(world) == {(memory.id, 0): 2}
 
 
+async def test_a_very_long_text_is_found_by_its_end(world: World) -> None:
+    content = sentences(400)
+    memory = await written(world, content)
+    assert len(content) > AT_ONCE
+    assert len(await documents(world)) == memory.passages > 100
+    results = await world.services.search(TENANT, Wanted(query="thing399", filter=EVERYTHING, limit=1))
+    assert results.hits[0].relevance > 0.3
+
+
 async def test_a_memory_that_is_deleted_during_the_embedding_stays_deleted(world: World) -> None:
     memory = await pending(world, sentences(20))
 
@@ -137,7 +148,14 @@ async def test_each_record_of_a_batch_fails_alone(world: World) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "[]", "{}", '{"kind":"embed"}', '{"kind":"embed","tenant":1,"id":"x"}', '{"kind":"what","tenant":"a","id":"b"}']
+    [
+        "",
+        "[]",
+        "{}",
+        '{"kind":"embed"}',
+        '{"kind":"embed","tenant":1,"id":"x"}',
+        '{"kind":"what","tenant":"a","id":"b"}',
+    ]
     + ['{"kind":"deliver","tenant":"a","id":"b","attempt":"1"}', '{"kind":"forget","tenant":"a"}'],
 )
 async def test_a_message_that_cannot_be_read_fails(world: World, body: str) -> None:

@@ -47,7 +47,9 @@ def test_a_passage_says_whose_words_it_holds(user: str) -> None:
     assert all(passage.startswith(f"{user}: ") for passage in cut(sentences(20), user))
 
 
-@pytest.mark.parametrize("user", [None, "", "user_1", "ada@example.com", "42", "a" * 41, "org/ada", "C:ada", "_x", "a1"])
+@pytest.mark.parametrize(
+    "user", [None, "", "user_1", "ada@example.com", "42", "a" * 41, "org/ada", "C:ada", "_x", "a1"]
+)
 def test_an_id_is_no_name(user: str | None) -> None:
     assert who(memory("x", user)) is None
     assert cut("Rain again.", user) == ["Rain again."]

@@ -156,7 +156,13 @@ async def test_a_session_that_is_deleted_during_the_write_takes_no_memory(world:
 
 
 async def test_each_draft_of_a_batch_fails_alone(world: World) -> None:
-    drafts = [draft("first"), draft(agent=UNKNOWN), draft("REFUSED"), draft(scope=Scope(session=UNKNOWN)), draft("last")]
+    drafts = [
+        draft("first"),
+        draft(agent=UNKNOWN),
+        draft("REFUSED"),
+        draft(scope=Scope(session=UNKNOWN)),
+        draft("last"),
+    ]
     batch = await world.services.remember.now(TENANT, drafts)
 
     states = [each if isinstance(each, CommonplaceError) else each.memory.state for each in batch.outcomes]

@@ -53,9 +53,7 @@ async def test_new_content_is_found_and_the_old_is_not(world: World) -> None:
     assert (changed.state, changed.revision, changed.content_revision) == (State.READY, 2, 2)
     assert (changed.created_at, changed.updated_at) == (memory.created_at, world.clock.now())
     assert await contents(world, "sunny cairo") == ["Cairo is sunny"]
-    results = await world.services.search(
-        TENANT, Wanted(query="berlin rainy", filter=EVERYTHING, limit=10, floor=0.3)
-    )
+    results = await world.services.search(TENANT, Wanted(query="berlin rainy", filter=EVERYTHING, limit=10, floor=0.3))
     assert results.hits == ()
 
 
@@ -97,7 +95,8 @@ async def test_content_that_shrinks_while_its_worker_was_lost_leaves_no_surplus_
     accepted = (await world.services.remember.later(TENANT, draft(sentences(20)))).memory
     await world.services.embed([accepted])
     stale = accepted  # as another process read it before the worker was there
-    await world.services.memories.replace(stale, replace(stale, revision=2, passages=world.services.embed.reach(stale)))
+    reach = await world.services.embed.reach(stale)
+    await world.services.memories.replace(stale, replace(stale, revision=2, passages=reach))
     await world.services.revise(TENANT, accepted.id, Change(content="Short now"))
     assert await documents(world) == {(accepted.id, 0): 3}
 
@@ -226,14 +225,23 @@ async def test_demoting_reads_on_past_what_is_fresh(world: World) -> None:
     assert (await row(world, old.id)).tier is Tier.COLD
 
 
-async def test_demoting_passes_over_what_goes_meanwhile(world: World) -> None:
-    first, second, third = [await written(world, f"memory {number}") for number in range(3)]
-    expired = replace(second, expires_at=world.clock.now() + timedelta(days=1), revision=2)
-    await world.services.memories.replace(second, expired)
-    world.embedder.down = True
-    await world.services.embed([await row(world, second.id)])
-    await idle(world, first, second, third)
-    world.embedder.down = False
+async def test_demoting_passes_over_what_has_expired(world: World) -> None:
+    memory, expiring = await written(world, "one"), await written(world, "two")
+    changed = replace(expiring, expires_at=world.clock.now() + timedelta(days=1), revision=2)
+    await world.services.memories.replace(expiring, changed)
+    await idle(world, memory, expiring)
+    assert await world.services.revise.demote(TENANT, "default") == 1
+    assert (await row(world, expiring.id)).tier is Tier.WARM
 
-    assert await world.services.revise.demote(TENANT, "default") == 2
-    assert (await row(world, second.id)).tier is Tier.WARM
+
+async def test_demoting_passes_over_what_is_deleted_meanwhile(world: World) -> None:
+    deleted = await written(world, "deleted")
+    waiting = (await world.services.remember.later(TENANT, draft("waiting"))).memory
+    await idle(world, deleted, waiting)
+
+    async def meanwhile() -> None:
+        await world.services.forget(TENANT, deleted.id)
+
+    world.embedder.meanwhile = meanwhile
+    assert await world.services.revise.demote(TENANT, "default") == 1
+    assert (await row(world, waiting.id)).tier is Tier.COLD

@@ -45,7 +45,7 @@ async def test_every_acknowledged_write_survives_a_kill_and_becomes_searchable_o
         # What was not acknowledged may have been stored too: the answer to it was lost, not the write.
         assert len(stored) <= len(acknowledged) + 8
         for id in acknowledged:
-            while (status := (await client.get(f"/v2/memories/{id}/status")).json())["status"] == "pending":
+            while (status := (await client.get(f"/v2/memories/{id}/status")).json())["status"] == "pending":  # noqa: ASYNC110 - the service is another process
                 await asyncio.sleep(0.02)
             assert status["status"] == "ready"
         for id, content in acknowledged.items():

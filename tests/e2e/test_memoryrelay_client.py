@@ -141,9 +141,9 @@ def test_the_client_meets_its_own_errors(sync: MemoryRelay, running: Service) ->
     with pytest.raises(NotFoundError):
         sync.memories.get("")
     assert sync.icm.capabilities() == {"supported": False}
-    with MemoryRelay("mem_local_nobody_knows_this_key", running.url, trust_env=False) as stranger:
-        with pytest.raises(MemoryRelayError, match="API key"):
-            stranger.agents.list()
+    stranger = MemoryRelay("mem_local_nobody_knows_this_key", running.url, trust_env=False)
+    with stranger, pytest.raises(MemoryRelayError, match="API key"):
+        stranger.agents.list()
 
 
 @pytest.mark.parametrize("suffix", ["/", "/relay", "/relay/"])

@@ -1,9 +1,7 @@
 """The service as a process: starting, restarting, settings."""
 
-import json
 import subprocess
 import sys
-import urllib.request
 from typing import Any
 
 import pytest
@@ -11,27 +9,15 @@ import pytest
 from service import ROOT, Service
 
 
-def asked(service: Service, method: str, path: str, body: object = None) -> dict[str, Any]:
-    request = urllib.request.Request(
-        service.url + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {service.key}"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        found: dict[str, Any] = json.loads(response.read())
-        return found
-
-
 def test_data_survives_a_restart_and_a_kill(service: Service) -> None:
     service.start()
-    memory = asked(service, "POST", "/v1/memories", {"agent_id": "a", "content": "The lighthouse is red"})
+    memory = service.ask("POST", "/v1/memories", {"agent_id": "a", "content": "The lighthouse is red"})
     assert service.stop() == 0
     service.start()
     service.kill()
     service.start()
-    assert asked(service, "GET", f"/v1/memories/{memory['id']}")["content"] == "The lighthouse is red"
-    found = asked(service, "POST", "/v1/memories/search", {"query": "which colour does the lighthouse have?"})
+    assert service.ask("GET", f"/v1/memories/{memory['id']}")["content"] == "The lighthouse is red"
+    found = service.ask("POST", "/v1/memories/search", {"query": "which colour does the lighthouse have?"})
     assert [hit["id"] for hit in found["data"]] == [memory["id"]]
 
 
@@ -45,11 +31,11 @@ def test_a_memory_of_fifty_thousand_characters_is_found_by_any_of_its_parts(runn
     padding = filler * 170
     content = "".join(padding + needle + " " for needle in needles) + filler * 20
     assert 45_000 < len(content) <= 50_000
-    memory = asked(running, "POST", "/v1/memories", {"agent_id": "long", "content": content})
+    memory = running.ask("POST", "/v1/memories", {"agent_id": "long", "content": content})
     assert memory["extraction_status"] == "ready"
-    asked(running, "POST", "/v1/memories", {"agent_id": "long", "content": "Lunch is at noon on weekdays"})
+    running.ask("POST", "/v1/memories", {"agent_id": "long", "content": "Lunch is at noon on weekdays"})
     for query in ("who keeps the combination of the safe?", "supplier of violins", "when do the penguins open?"):
-        found = asked(running, "POST", "/v1/memories/search", {"query": query, "agent_id": "long", "min_score": 0.5})
+        found = running.ask("POST", "/v1/memories/search", {"query": query, "agent_id": "long", "min_score": 0.5})
         assert [hit["id"] for hit in found["data"]] == [memory["id"]]
 
 

@@ -6,11 +6,9 @@ import hmac
 import json
 import queue
 import threading
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -68,22 +66,12 @@ def receiver() -> Iterator[Receiver]:
     receiver.close()
 
 
-def asked(service: Service, method: str, path: str, body: object = None) -> dict[str, Any]:
-    request = urllib.request.Request(
-        service.url + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {service.key}"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as response:
-        found: dict[str, Any] = json.loads(response.read())
-        return found
-
-
-def test_a_registered_endpoint_hears_of_a_memory_from_creation_to_deletion(running: Service, receiver: Receiver) -> None:
+def test_a_registered_endpoint_hears_of_a_memory_from_creation_to_deletion(
+    running: Service, receiver: Receiver
+) -> None:
     secret = "whsec_" + base64.b64encode(b"twenty-four bytes or more").decode()
-    hook = asked(running, "POST", "/v1/webhooks", {"url": f"{receiver.url}/all", "secret": secret})
-    memory = asked(running, "POST", "/v2/memories", {"agent_id": "hooked", "content": "The bridge opens at nine"})
+    hook = running.ask("POST", "/v1/webhooks", {"url": f"{receiver.url}/all", "secret": secret})
+    memory = running.ask("POST", "/v2/memories", {"agent_id": "hooked", "content": "The bridge opens at nine"})
     events = [receiver.next("/all") for _ in range(2)]
     assert {json.loads(event.body)["event"] for event in events} == {"memory.created", "embedding.completed"}
     for event in events:
@@ -95,20 +83,20 @@ def test_a_registered_endpoint_hears_of_a_memory_from_creation_to_deletion(runni
         signed = f"{event.headers['webhook-id']}.{event.headers['webhook-timestamp']}.".encode() + event.body
         digest = hmac.new(b"twenty-four bytes or more", signed, hashlib.sha256).digest()
         assert event.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
-    asked(running, "DELETE", f"/v1/memories/{memory['id']}")
+    running.ask("DELETE", f"/v1/memories/{memory['id']}")
     assert json.loads(receiver.next("/all").body)["event"] == "memory.deleted"
-    asked(running, "DELETE", f"/v1/webhooks/{hook['id']}")
+    running.ask("DELETE", f"/v1/webhooks/{hook['id']}")
 
 
 def test_a_requests_own_url_is_told_and_signed_for_with_the_hash_of_the_key(
     running: Service, receiver: Receiver
 ) -> None:
     body = {"agent_id": "hooked", "content": "The ferry leaves at ten", "webhook_url": f"{receiver.url}/own"}
-    memory = asked(running, "POST", "/v2/memories", body)
+    memory = running.ask("POST", "/v2/memories", body)
     told = receiver.next("/own")
     assert json.loads(told.body)["data"] == {
         "memory_id": memory["id"],
-        "agent_id": asked(running, "GET", "/v1/agents/hooked")["id"],
+        "agent_id": running.ask("GET", "/v1/agents/hooked")["id"],
         "status": "ready",
     }
     secret = hashlib.sha256(running.key.encode()).hexdigest()
@@ -119,7 +107,7 @@ def test_a_requests_own_url_is_told_and_signed_for_with_the_hash_of_the_key(
 def test_a_failed_delivery_comes_again_under_the_same_id(running: Service, receiver: Receiver) -> None:
     receiver.statuses = [500]
     body = {"agent_id": "hooked", "content": "The tram is late", "webhook_url": f"{receiver.url}/flaky"}
-    asked(running, "POST", "/v2/memories", body)
+    running.ask("POST", "/v2/memories", body)
     first, second = receiver.next("/flaky"), receiver.next("/flaky")
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body

@@ -61,7 +61,7 @@ async def test_of_requests_at_the_same_time_one_is_done_and_the_others_wait_or_g
     assert (await client("GET", "/v1/memories"))["total_count"] == 1
 
 
-async def test_searches_are_never_repeated_from_memory(world: World, client: Client) -> None:
+async def test_searches_are_never_repeated_from_memory(client: Client) -> None:
     search = {"query": "dark mode"}
     assert (await client("POST", "/v1/memories/search", search, headers=NAMED))["total"] == 0
     await client("POST", "/v1/memories", memory_body())

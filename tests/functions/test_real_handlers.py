@@ -32,7 +32,9 @@ def event(name: str) -> dict[str, Any]:
     return found
 
 
-def started(function: str, events: list[dict[str, Any]], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def started(
+    function: str, events: list[dict[str, Any]], settings: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     """A Lambda environment: the function's module is loaded once, and invoked with one event after the other."""
     path = os.pathsep.join(str(ROOT / folder) for folder in ("shared", "functions"))
     return subprocess.run(  # noqa: S603 - our own interpreter and our own words

@@ -38,7 +38,20 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(NAMES) | ANY_TEXT, VALUES, max_size=6)
 PARAMETERS = st.dictionaries(
     st.sampled_from(
-        ["limit", "offset", "cursor", "agent_id", "user_id", "session_id", "project", "tier", "memory_type", "status", "q", "threshold"]
+        [
+            "limit",
+            "offset",
+            "cursor",
+            "agent_id",
+            "user_id",
+            "session_id",
+            "project",
+            "tier",
+            "memory_type",
+            "status",
+            "q",
+            "threshold",
+        ]
         + ["include_embeddings", "include_memories", "cascade_memories"]
     ),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.integers().map(str),
@@ -104,5 +117,7 @@ async def test_no_request_is_a_server_error(
     ),
     body=st.binary(max_size=20),
 )
-async def test_no_path_is_a_server_error_or_a_redirect(client: Client, method: str, path: list[str], body: bytes) -> None:
+async def test_no_path_is_a_server_error_or_a_redirect(
+    client: Client, method: str, path: list[str], body: bytes
+) -> None:
     fine(await client.http.request(method, "http://test/" + "/".join(path), content=body))

@@ -1,167 +1,20 @@
-"""The contract's requests and answers, step by step. See ``matches`` for the placeholders of the files."""
-
-import hashlib
-import hmac
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from commonplace.model.apikey import hashed
-from pollers import sqs_event
-from relay_routes import BY_NAME, REQUEST_ID
-from worker.app import consume
-from world import KEY, World
+from golden import FILES, matches, played
+from relay_routes import BY_NAME
+from world import World
 
 pytestmark = pytest.mark.anyio
-
-FOLDER = Path(__file__).parents[1] / "dialects/golden/relay"
-FILES = sorted(FOLDER.glob("*.json"))
-PLACEHOLDER = re.compile(r"<([a-z_]+)(?: as ([a-z]+))?>")
-VARIABLE = re.compile(r"\$\{([a-z]+)\}")
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-
-Known = dict[str, Any]
-
-
-def stands_for(kind: str, value: Any) -> bool:
-    """Whether a value is of the kind that a placeholder names."""
-    match kind:
-        case "uuid":
-            return isinstance(value, str) and UUID.fullmatch(value) is not None
-        case "iso":
-            return isinstance(value, str) and ISO.fullmatch(value) is not None
-        case "epoch":
-            return type(value) is int and 1_600_000_000 < value < 10_000_000_000
-        case "int":
-            return type(value) is int and value >= 0
-        case "float":
-            return type(value) is float and value >= 0
-        case "share":
-            return type(value) in (int, float) and 0 <= value <= 1
-        case "text":
-            return isinstance(value, str) and value != ""
-        case "key":
-            return isinstance(value, str) and re.fullmatch(r"mem_[a-z]+_\S{12,}", value) is not None
-        case "request_id":
-            return isinstance(value, str) and REQUEST_ID.fullmatch(value) is not None
-        case "vector":
-            return isinstance(value, list) and len(value) > 0 and all(type(number) is float for number in value)
-        case "any":
-            return True
-        case _:
-            raise ValueError(kind)
-
-
-def filled(text: str, known: Known) -> Any:
-    """A text with its variables in it; a text that is one variable is that variable's value."""
-    whole = VARIABLE.fullmatch(text)
-    return known[whole[1]] if whole else VARIABLE.sub(lambda match: str(known[match[1]]), text)
-
-
-def everywhere(value: Any, known: Known) -> Any:
-    """A JSON value with its variables in it."""
-    if isinstance(value, dict):
-        return {key: everywhere(inner, known) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [everywhere(inner, known) for inner in value]
-    return filled(value, known) if isinstance(value, str) else value
-
-
-def matches(expected: Any, found: Any, known: Known, where: str = "body") -> None:
-    """Asserts that what was found is what is expected: the same keys, the same types, the same values.
-
-    ``<kind>`` stands for any value of a kind, ``<kind as name>`` keeps it as a variable, ``${name}`` is one.
-    """
-    if isinstance(expected, dict):
-        assert isinstance(found, dict), f"{where}: {found!r}"
-        assert set(found) == set(expected), f"{where}: {sorted(set(found) ^ set(expected))}"
-        for key in expected:
-            matches(expected[key], found[key], known, f"{where}.{key}")
-    elif isinstance(expected, list):
-        assert isinstance(found, list), f"{where}: {found!r}"
-        assert len(found) == len(expected), f"{where}: {found!r}"
-        for number, inner in enumerate(expected):
-            matches(inner, found[number], known, f"{where}[{number}]")
-    elif isinstance(expected, str) and (placeholder := PLACEHOLDER.fullmatch(expected)):
-        kind, name = placeholder.groups()
-        assert stands_for(kind, found), f"{where}: {found!r} is no {kind}"
-        if name:
-            known[name] = found
-    else:
-        wanted = filled(expected, known) if isinstance(expected, str) else expected
-        assert type(found) is type(wanted), f"{where}: {found!r} is no {wanted!r}"
-        assert found == wanted, f"{where}: {found!r} is not {wanted!r}"
-
-
-async def asked(http: httpx.AsyncClient, step: Any, known: Known) -> None:
-    request = step["request"]
-    headers = everywhere(request.get("headers", {"authorization": f"Bearer {KEY}"}), known)
-    body = request.get("body")
-    content = None if body is None else json.dumps(everywhere(body, known)).encode()
-    response = await http.request(request["method"], filled(request["path"], known), headers=headers, content=content)
-    assert response.status_code == step["response"]["status"], response.text
-    assert response.headers["content-type"] == "application/json"
-    assert REQUEST_ID.fullmatch(response.headers["x-request-id"])
-    if response.status_code == 503 and "request_id" in response.json():
-        assert response.headers["retry-after"].isdecimal()
-    matches(step["response"]["body"], response.json(), known)
-
-
-async def given_up(world: World) -> None:
-    """Hands the embedding messages to the worker for the last time that they may come."""
-    batch = await world.embedding_queue.inner.receive(10, 0)
-    event = sqs_event("EmbeddingQueue", batch)
-    for record in event["Records"]:
-        record["attributes"]["ApproximateReceiveCount"] = str(world.services.settings.max_receives)
-    assert (await consume(world.services, event))["batchItemFailures"]
-
-
-def posted(world: World, step: Any, known: Known) -> None:
-    """The last webhook that went out; without a secret of its own it is signed with the hash of the caller's key."""
-    last = world.sender.posted[-1]
-    assert last.url == step["url"]
-    assert last.headers["content-type"] == "application/json"
-    assert last.headers["x-memoryrelay-event"] == step["event"]
-    assert last.headers["x-memoryrelay-delivery"]
-    secret = step["secret"] or hashed(KEY)
-    digest = hmac.digest(secret.encode(), last.body, hashlib.sha256).hex()
-    assert last.headers["x-memoryrelay-signature"] == f"sha256={digest}"
-    matches(step["body"], json.loads(last.body), known)
-
-
-async def done(world: World, step: Any, known: Known) -> None:
-    match step["do"]:
-        case "work":
-            assert all(answer == {"batchItemFailures": []} for answer in await world.work())
-        case "advance":
-            world.clock.advance(step["seconds"])
-        case "down" | "up":
-            getattr(world, step["what"]).down = step["do"] == "down"
-        case "give up":
-            await given_up(world)
-        case "posted":
-            posted(world, step, known)
-        case other:
-            raise ValueError(other)
 
 
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 async def test_the_service_answers_as_the_contract_says(world: World, file: Path) -> None:
-    known: Known = {}
-    async with world.client(None) as client:
-        for step in json.loads(file.read_text(encoding="utf-8")):
-            try:
-                if "do" in step:
-                    await done(world, step, known)
-                else:
-                    await asked(client.http, step, known)
-            except AssertionError as error:
-                raise AssertionError(f"{file.stem}: {step['name']}: {error}") from error
+    await played(world, file)
 
 
 def test_every_route_stands_in_a_golden_file() -> None:

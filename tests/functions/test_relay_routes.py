@@ -151,7 +151,9 @@ async def test_a_post_without_a_body_is_taken_where_nothing_is_required(
         assert response.status_code == status, response.text
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1"]
+)
 async def test_the_content_type_does_not_matter(client: Client, kind: str) -> None:
     body = b'{"agent_id":"my-assistant","content":"caf\xc3\xa9"}'
     response = await client.http.post("/v1/memories", content=body, headers={"content-type": kind})

@@ -19,7 +19,7 @@ ODD = {
     "joined": "\U0001f469\u200d\U0001f469\u200d\U0001f467",
     "marks of order": "\ufeff\ufffe\uffff\u2028\u2029",
     "separators": "a#b%c:d.e--f|g&h=i?j",
-    "escapes": 'a\\b"c\'d\\u0000\\n%23%2F%-',
+    "escapes": "a\\b\"c'd\\u0000\\n%23%2F%-",
     "a line": "one\r\ntwo\ttab",
     "SQL": "'; DROP TABLE items; -- \" OR 1=1 NEAR(a b) a* ^b {c} AND NOT",
     "HTML": "<script>alert(1)</script>&amp;",
@@ -126,7 +126,9 @@ async def test_texts_that_only_look_alike_are_different_names(client: Client) ->
     for name in names:
         await client("POST", "/v1/memories", {"agent_id": "x", "content": "c", "user_id": name})
     for name in names:
-        assert (await client("GET", "/v1/memories", params={"user_id": name, "limit": "50"}))["data"][0]["user_id"] == name
+        assert (await client("GET", "/v1/memories", params={"user_id": name, "limit": "50"}))["data"][0][
+            "user_id"
+        ] == name
 
 
 @pytest.mark.parametrize(("_about", "escape"), LONE, ids=[about for about, _ in LONE])
@@ -190,7 +192,21 @@ async def test_a_whole_surrogate_pair_is_one_character(client: Client) -> None:
     assert (await client.http.post("/v1/memories", content=body)).json()["content"] == "\U0001f98a"
 
 
-NUMBERS = [0, -1, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 2**200, 10**398, 0.1, -0.0, 5e-324, 1.7976931348623157e308, 1e16]
+NUMBERS = [
+    0,
+    -1,
+    2**31,
+    2**63 - 1,
+    2**63,
+    -(2**63) - 1,
+    2**200,
+    10**398,
+    0.1,
+    -0.0,
+    5e-324,
+    1.7976931348623157e308,
+    1e16,
+]
 
 
 @pytest.mark.parametrize("number", NUMBERS, ids=[str(number)[:20] for number in NUMBERS])

@@ -75,11 +75,11 @@ class Embed:
         except (NotFound, Conflict):
             return
 
-    def reach(self, memory: Memory) -> int:
+    async def reach(self, memory: Memory) -> int:
         """How many passages of a memory the index holds or may hold, counting those that another is writing just now."""
         if memory.ready:
             return memory.passages
-        return max(memory.passages, len(passages(memory, self._embedder.tokens, self._embedder.window)))
+        return max(memory.passages, len(await self._passages(memory)))
 
     async def clear(self, tombstone: Tombstone) -> None:
         """Takes a deleted memory out of the index. Raises ``Unavailable``; repeating it changes nothing."""

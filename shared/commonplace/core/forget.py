@@ -49,7 +49,7 @@ class Forget:
     async def buried(self, memory: Memory) -> None:
         """Deletes this revision of a memory. Raises ``NotFound`` or ``Conflict``."""
         now = self._clock.now()
-        memory = replace(memory, passages=self._embed.reach(memory))
+        memory = replace(memory, passages=await self._embed.reach(memory))
         endpoints = await self._notify.endpoints(memory.tenant)
         deliveries = self._notify.deliveries(EventType.MEMORY_DELETED, memory, now, endpoints)
         tombstone = await self._memories.bury(memory, now, self._embedder.space, staged(deliveries))

@@ -91,7 +91,7 @@ class Revise:
             state=State.PENDING if rewritten else memory.state,
             failure=None if rewritten else memory.failure,
             claim=None if rewritten else memory.claim,
-            passages=self._embed.reach(memory),
+            passages=await self._embed.reach(memory),
             revision=revision,
             content_revision=revision if rewritten else memory.content_revision,
             updated_at=now,

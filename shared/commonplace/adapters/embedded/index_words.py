@@ -145,18 +145,16 @@ def _counted(connection: apsw.Connection, partition: Partition, terms: Iterable[
 
 
 def _found(connection: apsw.Connection, partition: Partition, plan: Plan, terms: Sequence[Term], k: int) -> list[Row]:
-    """Candidates: whoever has one of the rare terms, whoever has all of the frequent ones, and, while that is not yet
-    ``k``, the newest that have one of these. Rare are the terms that together have at most ``CANDIDATES`` documents."""
+    """Candidates: whoever has one of the rare terms, and, while that is not yet ``k``, whoever has all of the frequent
+    ones, then the newest that have one of these. Rare are the terms that together have at most ``CANDIDATES`` documents."""
     rare, reach = 0, 0
     while rare < len(terms) and (reach := reach + terms[rare].documents) <= CANDIDATES:
         rare += 1
     frequent = [term.quoted for term in terms[rare:]]
     questions = [" OR ".join(term.quoted for term in terms[:rare])] if rare else []
-    questions += [" AND ".join(frequent)] if len(frequent) > 1 else []
+    questions += [" AND ".join(frequent), *frequent] if len(frequent) > 1 else frequent
     rows: dict[Key, Row] = {}
     for question in questions:
-        rows.update(_matching(connection, partition, plan, question))
-    for question in frequent:
         if len(rows) >= k:
             break
         rows.update(_matching(connection, partition, plan, question))

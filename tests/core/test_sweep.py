@@ -1,0 +1,168 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from commonplace.core.sweep import Sweep, Swept
+from commonplace.model.errors import Unavailable
+from commonplace.model.memory import Change, Memory
+from commonplace.rows import keys
+from commonplace.rows.memories import Memories
+from commonplace.rows.webhooks import Deliveries
+from steps import EVERYTHING, documents, draft, found, row, written
+from world import OTHER_TENANT, TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+NOTHING = Swept(0, 0, 0)
+
+
+async def lost(world: World, content: str, tenant: str = TENANT) -> Memory:
+    """A memory that nobody was told of."""
+    world.embedding_queue.down = world.index.down = True
+    memory = (await world.services.remember.later(tenant, draft(content))).memory
+    world.embedding_queue.down = world.index.down = False
+    return memory
+
+
+async def expiring(world: World, memory: Memory, seconds: int) -> Memory:
+    changed = replace(memory, expires_at=world.clock.now() + timedelta(seconds=seconds), revision=memory.revision + 1)
+    await world.services.memories.replace(memory, changed)
+    return changed
+
+
+async def test_where_nothing_is_left_over_nothing_is_done(world: World) -> None:
+    await written(world)
+    world.clock.advance(3600)
+    assert await world.services.sweep() == NOTHING
+
+
+async def test_what_is_still_on_its_ordinary_way_is_left_alone(world: World) -> None:
+    await lost(world, "first")
+    world.clock.advance(59)
+    assert await world.services.sweep() == NOTHING
+    world.clock.advance(2)
+    assert await world.services.sweep() == Swept(1, 0, 0)
+
+
+async def test_after_a_crash_everything_open_can_be_taken_on_at_once(world: World) -> None:
+    await lost(world, "first")
+    world.clock.advance(1)
+    assert await world.services.sweep(timedelta(0)) == Swept(1, 0, 0)
+
+
+async def test_what_is_pending_is_finished_for_every_tenant(world: World) -> None:
+    memories = [await lost(world, f"number {number}") for number in range(keys.SHARDS * 2)]
+    theirs = await lost(world, "theirs", OTHER_TENANT)
+    world.clock.advance(61)
+    assert (await world.services.sweep()).pending == len(memories) + 1
+    await world.work()
+    assert [(await row(world, memory.id)).ready for memory in memories] == [True] * len(memories)
+    assert await found(world, "theirs", tenant=OTHER_TENANT) == [theirs.id]
+    world.clock.advance(61)
+    assert await world.services.sweep() == NOTHING
+
+
+async def test_sweeping_twice_does_no_harm(world: World) -> None:
+    memory = await lost(world, "first")
+    world.clock.advance(61)
+    await world.services.sweep()
+    await world.services.sweep()
+    await world.work()
+    assert await found(world, "first") == [memory.id]
+    assert (await row(world, memory.id)).revision == 1
+
+
+async def test_while_the_queue_is_down_the_sweeper_tries_again_later(world: World) -> None:
+    memory = await lost(world, "first")
+    world.clock.advance(61)
+    world.embedding_queue.down = True
+    await world.services.sweep()
+    world.embedding_queue.down = False
+    await world.work()
+    assert not (await row(world, memory.id)).ready
+    await world.services.sweep()
+    await world.work()
+    assert (await row(world, memory.id)).ready
+
+
+async def test_what_has_expired_leaves_rows_and_index(world: World) -> None:
+    memory, later, other = await written(world), await written(world, "later"), await written(world, "other")
+    await expiring(world, memory, 10)
+    await expiring(world, later, 1000)
+    world.clock.advance(11)
+    assert memory.id in {id for id, _ in await documents(world)}
+
+    assert await world.services.sweep() == Swept(0, 1, 0)
+
+    assert {id for id, _ in await documents(world)} == {later.id, other.id}
+    page = await world.services.browse.page(TENANT, EVERYTHING, limit=10)
+    assert (page.total, len(page.items)) == (2, 2)
+    assert await world.services.sweep() == NOTHING
+
+
+async def test_what_expires_while_the_index_is_down_leaves_it_later(world: World) -> None:
+    memory = await expiring(world, await written(world), 10)
+    world.clock.advance(11)
+    world.index.down = True
+    assert (await world.services.sweep()).expired == 1
+    world.index.down = False
+    await world.work()
+    assert await documents(world) == {}
+    assert await world.services.memories.get(TENANT, memory.id) is None
+
+
+class Overtaken(Memories):
+    """Rows of which everything that has expired is changed or deleted as soon as it was read."""
+
+    def __init__(self, world: World, *, deleted: bool) -> None:
+        super().__init__(world.table)
+        self._world = world
+        self._deleted = deleted
+
+    async def expired(self, shard: str, before: datetime, limit: int) -> list[Memory]:
+        found = await super().expired(shard, before, limit)
+        for memory in found:
+            if self._deleted:
+                await self._world.services.forget(memory.tenant, memory.id)
+            else:
+                await self.replace(memory, replace(memory, expires_at=None, revision=memory.revision + 1))
+        return found
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_what_is_changed_or_deleted_during_the_sweep_is_left_as_it_is(world: World, deleted: bool) -> None:
+    memory = await expiring(world, await written(world), 10)
+    world.clock.advance(11)
+    services = world.services
+    memories = Overtaken(world, deleted=deleted)
+    deliveries = Deliveries(world.table)
+    sweep = Sweep(memories, deliveries, services.forget, services.notify, world.embedding_queue, world.clock)
+
+    assert await sweep() == NOTHING
+
+    left = await services.memories.get(TENANT, memory.id)
+    assert (left is None) is deleted
+
+
+async def test_a_table_that_is_down_ends_the_sweep(world: World) -> None:
+    await lost(world, "first")
+    world.clock.advance(61)
+    world.table.down = True
+    with pytest.raises(Unavailable):
+        await world.services.sweep()
+    world.table.down = False
+    assert (await world.services.sweep()).pending == 1
+
+
+async def test_a_change_of_metadata_that_the_index_missed_is_brought_to_it(world: World) -> None:
+    memory = await written(world)
+    world.index.down = world.embedding_queue.down = True
+    await world.services.revise(TENANT, memory.id, Change(metadata={"n": 1}))
+    world.index.down = world.embedding_queue.down = False
+    world.clock.advance(61)
+    assert (await world.services.sweep()).pending == 1
+    texts = list(world.embedder.texts)
+    await world.work()
+    assert await documents(world) == {(memory.id, 0): 2}
+    assert world.embedder.texts == texts
