@@ -14,9 +14,10 @@ from typing import Any
 import uvicorn
 
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
+from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.rows.apikeys import Secrets
 from commonplace.settings import SettingError, Settings, read
-from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded
+from commonplace.wiring import EmbeddedEngines, Services, embedded
 from gateway import Gateway, applications
 from keys import FirstKey, bootstrap
 from pollers import CONCURRENCY, poll, run_on_schedule

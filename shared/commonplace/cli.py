@@ -6,11 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import KeyOrder
 from commonplace.model.apikey import Permission
 from commonplace.model.errors import CommonplaceError
 from commonplace.settings import SettingError, read
-from commonplace.wiring import EmbeddedEngines, RandomIds, Services, SystemClock, embedded
+from commonplace.wiring import EmbeddedEngines, Services, embedded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,176 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period, Scalar
+from commonplace.model.memory import Memory, Tier
+from commonplace.model.scope import Scope
+from commonplace.model.values import Json
+from fakes import START
+
+MEMORY = Memory(
+    id="m",
+    tenant="acme",
+    scope=Scope(organization="o", user="u", agent="a", session="s", project="p", role="r"),
+    origin="relay",
+    content="c",
+    content_hash="h",
+    kind="fact",
+    importance=0.5,
+    tier=Tier.WARM,
+    created_at=START,
+    updated_at=START,
+    occurred_at=START - timedelta(days=1),
+    tags=("x", "y"),
+    metadata={"key": 1},
+)
+SECOND = timedelta(seconds=1)
+
+
+def test_a_filter_that_asks_nothing_means_everything_that_is_neither_confidential_nor_archived() -> None:
+    assert Filter().matches(MEMORY)
+    assert not Filter().matches(replace(MEMORY, confidential=True))
+    assert not Filter().matches(replace(MEMORY, archived_at=START))
+    assert Filter(confidential=True).matches(replace(MEMORY, confidential=True))
+    assert Filter(archived=True).matches(replace(MEMORY, archived_at=START))
+
+
+@pytest.mark.parametrize("part", ["store", "organization", "user", "agent", "session", "project"])
+def test_each_part_of_the_scope_is_compared_to_the_letter(part: str) -> None:
+    value = getattr(MEMORY.scope, part)
+    assert Filter(**{part: value}).matches(MEMORY)
+    for other in (value.upper(), "", f"{value} "):
+        assert not Filter(**{part: other}).matches(MEMORY)
+    assert Filter(**{part: value}).scope() == {part: value}
+
+
+def test_an_empty_part_of_a_scope_is_not_an_absent_one() -> None:
+    nobody, empty = replace(MEMORY, scope=Scope()), replace(MEMORY, scope=Scope(user=""))
+    assert not Filter(user="").matches(nobody)
+    assert Filter(user="").matches(empty)
+
+
+@pytest.mark.parametrize(
+    ("filter", "matches"),
+    [
+        (Filter(kinds=("event", "fact")), True),
+        (Filter(kinds=("event",)), False),
+        (Filter(tiers=(Tier.WARM,)), True),
+        (Filter(tiers=(Tier.HOT, Tier.COLD)), False),
+        (Filter(tags=("z", "y")), True),
+        (Filter(tags=("z",)), False),
+        (Filter(excluded=("other",)), True),
+        (Filter(excluded=("m",)), False),
+        (Filter(importance=Between(0.5, 0.5)), True),
+        (Filter(importance=Between(low=0.6)), False),
+        (Filter(importance=Between(high=0.4)), False),
+        (Filter(created=Period(START, START + SECOND)), True),
+        (Filter(created=Period(end=START)), False),
+        (Filter(created=Period(start=START + SECOND)), False),
+        (Filter(occurred=Period(end=START)), True),
+        (Filter(occurred=Period(start=START)), False),
+        (Filter(user="u", kinds=("fact",), tags=("x",), importance=Between(low=0.1)), True),
+        (Filter(user="u", kinds=("fact",), tags=("x",), importance=Between(low=0.9)), False),
+    ],
+)
+def test_every_part_that_is_given_must_hold(filter: Filter, matches: bool) -> None:
+    assert filter.matches(MEMORY) is matches
+
+
+def test_a_memory_without_tags_has_none_of_them() -> None:
+    assert not Filter(tags=("x",)).matches(replace(MEMORY, tags=()))
+
+
+def satisfied(value: Json, condition: Condition) -> bool:
+    return Filter(metadata=(("key", condition),)).matches(replace(MEMORY, metadata={"key": value}))
+
+
+EQUAL: list[tuple[Json, Scalar, bool]] = [
+    ("a", "a", True),
+    ("a", "A", False),
+    (1, 1, True),
+    (1, 1.0, True),
+    (1, "1", False),
+    (1, True, False),
+    (True, 1, False),
+    (True, True, True),
+    (False, 0, False),
+    (False, True, False),
+    (None, None, True),
+    (None, "", False),
+    ("", None, False),
+    ([1], 1, False),
+    ({"a": 1}, "a", False),
+    (float("nan"), float("nan"), False),
+]
+
+
+@pytest.mark.parametrize(("value", "wanted", "same"), EQUAL)
+def test_values_are_equal_as_json_has_it(value: Json, wanted: Scalar, same: bool) -> None:
+    assert satisfied(value, Among((wanted,))) is same
+    assert satisfied(value, Among(("else", wanted))) is same
+    assert satisfied(value, NotAmong((wanted,))) is not same
+    assert satisfied(value, NotAmong(("else", wanted))) is not same
+
+
+def test_nothing_is_among_no_values() -> None:
+    assert not satisfied(1, Among(()))
+    assert satisfied(1, NotAmong(()))
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "matches"),
+    [
+        (5, Between(5, 5), True),
+        (5.5, Between(5, 6), True),
+        (4, Between(low=5), False),
+        (6, Between(high=5), False),
+        (0, Between(), True),
+        ("5", Between(0, 9), False),
+        (True, Between(0, 9), False),
+        (None, Between(), False),
+        ([5], Between(), False),
+    ],
+)
+def test_only_numbers_lie_in_a_range(value: Json, bounds: Between, matches: bool) -> None:
+    assert satisfied(value, bounds) is matches
+
+
+def test_a_key_that_is_there_exists_even_if_it_is_null() -> None:
+    assert satisfied(None, Exists())
+    assert not satisfied(None, Exists(present=False))
+
+
+@pytest.mark.parametrize(
+    ("condition", "matches"),
+    [
+        (Exists(), False),
+        (Exists(present=False), True),
+        (Among((None,)), False),
+        (NotAmong((None,)), True),
+        (Between(), False),
+    ],
+)
+def test_a_key_that_is_not_there_is_neither_null_nor_a_value(condition: Condition, matches: bool) -> None:
+    assert Filter(metadata=(("missing", condition),)).matches(MEMORY) is matches
+
+
+def test_every_condition_on_metadata_must_hold() -> None:
+    both = (("key", Among((1,))), ("key", Between(low=2)))
+    assert not Filter(metadata=both).matches(MEMORY)
+    assert Filter(metadata=both[:1]).matches(MEMORY)
+
+
+@pytest.mark.parametrize(
+    ("period", "held"),
+    [
+        (Period(), (True, True, True)),
+        (Period(start=START), (False, True, True)),
+        (Period(end=START), (True, False, False)),
+        (Period(START, START + SECOND), (False, True, False)),
+    ],
+)
+def test_a_period_has_its_start_and_not_its_end(period: Period, held: tuple[bool, ...]) -> None:
+    moments = (START - SECOND, START, START + SECOND)
+    assert tuple(period.holds(moment) for moment in moments) == held

@@ -1,0 +1,172 @@
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pollers
+from commonplace.adapters.embedded.queue import SqliteQueue
+from commonplace.ports.queue import Message
+from commonplace.wiring import Services
+from pollers import poll, run_on_schedule, sqs_event
+from template import QueuePolicy, QueueSource, Scheduled
+from world import World
+
+pytestmark = pytest.mark.anyio
+
+POLICY = QueuePolicy("EmbeddingQueue", visibility=60, max_receives=3)
+SOURCE = QueueSource("fake_function", "EmbeddingQueue", 10)
+
+
+class FakeFunction:
+    """A function ``fake_function`` that takes batches: what it was given, and what it fails or raises."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.fails: tuple[str, ...] = ()
+        self.raises: list[Exception] = []
+        self.taken = asyncio.Event()
+
+    async def consume(self, _: Services, event: dict[str, Any]) -> dict[str, Any]:
+        self.events.append(event)
+        self.taken.set()
+        if self.raises:
+            raise self.raises.pop(0)
+        failed = [record["messageId"] for record in event["Records"] if record["body"] in self.fails]
+        return {"batchItemFailures": [{"itemIdentifier": id} for id in failed]}
+
+    def bodies(self) -> list[list[str]]:
+        return [[record["body"] for record in event["Records"]] for event in self.events]
+
+
+@pytest.fixture
+def function(monkeypatch: pytest.MonkeyPatch) -> FakeFunction:
+    function = FakeFunction()
+    module: Any = ModuleType("fake_function.app")
+    module.consume = function.consume
+    monkeypatch.setitem(sys.modules, "fake_function", ModuleType("fake_function"))
+    monkeypatch.setitem(sys.modules, "fake_function.app", module)
+    return function
+
+
+class Polled:
+    """A poller that runs, with its queues."""
+
+    def __init__(self, world: World, function: FakeFunction, queue: SqliteQueue, dead: SqliteQueue) -> None:
+        self.function = function
+        self.queue = queue
+        self.dead = dead
+        self.task = asyncio.create_task(poll(SOURCE, POLICY, queue, dead, world.services))
+
+    async def until(self, holds: Callable[[], Any]) -> None:
+        """Lets the poller work until something holds."""
+        async with asyncio.timeout(20):
+            while True:
+                found = holds()
+                if await found if asyncio.iscoroutine(found) else found:
+                    return
+                await asyncio.sleep(0)
+
+    async def depths_are(self, queue: int, dead: int) -> bool:
+        return (await self.queue.depth(), await self.dead.depth()) == (queue, dead)
+
+
+@pytest.fixture
+async def polled(world: World, function: FakeFunction, tmp_path: Path) -> AsyncIterator[Polled]:
+    assert tmp_path.exists()
+    queue = world.embedding_queue.inner
+    dead = SqliteQueue(queue._database, "Dead", world.clock)  # noqa: SLF001 - the queue's own file
+    polled = Polled(world, function, queue, dead)
+    yield polled
+    polled.task.cancel()
+    await asyncio.gather(polled.task, return_exceptions=True)
+
+
+async def test_a_batch_that_is_done_leaves_the_queue(polled: Polled) -> None:
+    await polled.queue.send([Message("a"), Message("b")])
+    await polled.until(lambda: polled.depths_are(0, 0))
+    assert sorted(body for bodies in polled.function.bodies() for body in bodies) == ["a", "b"]
+
+
+async def test_a_message_that_fails_stays_and_comes_again_later_alone(world: World, polled: Polled) -> None:
+    polled.function.fails = ("bad",)
+    await polled.queue.send([Message("good"), Message("bad")])
+    await polled.until(lambda: polled.depths_are(1, 0))
+    handed = len(polled.function.events)
+    assert await polled.queue.next_visible() == pollers.RETRY_SECONDS
+    world.clock.advance(pollers.RETRY_SECONDS)
+    await polled.queue.send([])
+    await polled.queue.release([], 0)
+    await polled.until(lambda: len(polled.function.events) > handed)
+    assert polled.function.bodies()[-1] == ["bad"]
+    assert polled.function.events[-1]["Records"][0]["attributes"]["ApproximateReceiveCount"] == "2"
+
+
+async def test_after_its_last_try_a_message_lies_in_the_dead_letter_queue(world: World, polled: Polled) -> None:
+    polled.function.fails = ("bad",)
+    await polled.queue.send([Message("bad")])
+    for times in range(1, POLICY.max_receives):
+        await polled.until(lambda times=times: len(polled.function.events) == times)  # type: ignore[misc]  # a default argument binds it now
+        await polled.until(polled.queue.next_visible)
+        world.clock.advance(pollers.RETRY_SECONDS * times)
+        await polled.queue.send([])
+    await polled.until(lambda: polled.depths_are(0, 1))
+    assert len(polled.function.events) == POLICY.max_receives
+    (buried,) = await polled.dead.receive(10, 60)
+    assert buried.body == "bad"
+
+
+async def test_a_function_that_raises_leaves_its_messages_and_the_poller_goes_on(
+    world: World, polled: Polled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pollers, "RETRY_SECONDS", 0)
+    polled.function.raises = [RuntimeError("broken"), ValueError("again")]
+    await polled.queue.send([Message("a")])
+    await polled.until(lambda: len(polled.function.events) == 1)
+    assert await polled.depths_are(1, 0)
+    await polled.queue.send([Message("b")])
+    await polled.until(lambda: len(polled.function.events) == 2)
+    world.clock.advance(POLICY.visibility)
+    await polled.queue.send([])
+    await polled.until(lambda: polled.depths_are(0, 0))
+    assert not polled.task.done()
+    assert [record.message for record in caplog.records] == ["polling failed"] * 2
+    assert "broken" in caplog.text
+
+
+async def test_a_schedule_runs_each_period_whatever_becomes_of_a_run(caplog: pytest.LogCaptureFixture) -> None:
+    runs: list[int] = []
+    enough = asyncio.Event()
+
+    async def run() -> None:
+        runs.append(len(runs))
+        if len(runs) == 3:
+            enough.set()
+        if len(runs) == 2:
+            raise RuntimeError("broken")
+
+    task = asyncio.create_task(run_on_schedule(Scheduled("sweeper", 0), run))
+    async with asyncio.timeout(20):
+        await enough.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(runs) == 3
+    assert [record.message for record in caplog.records] == ["scheduled run failed"]
+
+
+async def test_an_event_has_the_shape_of_one_of_sqs(world: World) -> None:
+    queue = world.embedding_queue.inner
+    await queue.send([Message('{"kind": "embed"}')])
+    batch = await queue.receive(1, 60)
+    (record,) = sqs_event("EmbeddingQueue", batch)["Records"]
+    assert (record["messageId"], record["receiptHandle"], record["body"]) == (
+        batch[0].id,
+        batch[0].receipt,
+        '{"kind": "embed"}',
+    )
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["eventSource"] == "aws:sqs"
+    assert record["eventSourceARN"].endswith(":EmbeddingQueue")

@@ -1,0 +1,164 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from commonplace.adapters.embedded import table as sqlite
+from commonplace.adapters.embedded.database import Database
+from commonplace.ports.table import Item, Key, Put, Query, Slice, Table, Write
+from commonplace.rows.listing import BUDGET, SLICE, Listed, Place, listed
+
+pytestmark = pytest.mark.anyio
+
+QUERY = Query(partition="numbers")
+
+
+class Counted(Table):
+    """Numbers in a partition, of which some are gone, and how many were read."""
+
+    def __init__(self, count: int) -> None:
+        self.keys = [Key("numbers", f"{number:06d}") for number in range(count)]
+        self.queries: list[Query] = []
+
+    async def get(self, key: Key) -> Item | None:
+        raise NotImplementedError
+
+    async def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        raise NotImplementedError
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        raise NotImplementedError
+
+    async def query(self, query: Query) -> Slice:
+        self.queries.append(query)
+        rest = [key for key in self.keys if query.after is None or key.sort > query.after]
+        keys = tuple(rest[: query.limit])
+        return Slice(keys, keys[-1].sort if len(rest) > len(keys) else None)
+
+
+class Numbers:
+    """Lists the multiples of ``step``."""
+
+    def __init__(self, count: int, step: int = 1) -> None:
+        self.table = Counted(count)
+        self.step = step
+        self.loaded = 0
+
+    async def load(self, wanted: Sequence[Key]) -> list[int | None]:
+        assert wanted, "nothing is loaded for nothing"
+        self.loaded += len(wanted)
+        return [number if number % self.step == 0 else None for number in (int(key.sort) for key in wanted)]
+
+    async def page(
+        self, limit: int, *, offset: int = 0, start: Place | None = None, filtered: bool = True
+    ) -> Listed[int]:
+        return await listed(
+            self.table, QUERY, self.load, limit=limit, offset=offset, filtered=filtered, start=start
+        )
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+async def test_an_empty_list_is_at_its_end(filtered: bool) -> None:
+    assert await Numbers(0).page(10, filtered=filtered) == Listed((), None)
+    assert await Numbers(3).page(10, offset=5, filtered=filtered) == Listed((), None)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize(("count", "limit"), [(1, 1), (5, 5), (5, 2), (250, 7), (250, 100), (250, 1000), (200, 100)])
+async def test_pages_together_are_the_whole_list_in_order(filtered: bool, count: int, limit: int) -> None:
+    numbers = Numbers(count)
+    found: list[int] = []
+    start: Place | None = None
+    while True:
+        page = await numbers.page(limit, start=start, filtered=filtered)
+        assert len(page.items) <= limit
+        found += page.items
+        if page.next is None:
+            break
+        start = page.next
+    assert found == list(range(count))
+    assert numbers.loaded == count
+
+
+@pytest.mark.parametrize("limit", [1, 3, 40])
+async def test_what_the_filter_leaves_out_is_on_no_page(limit: int) -> None:
+    numbers = Numbers(300, step=7)
+    found: list[int] = []
+    page = await numbers.page(limit)
+    found += page.items
+    while page.next is not None:
+        page = await numbers.page(limit, start=page.next)
+        found += page.items
+    assert found == list(range(0, 300, 7))
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("offset", [0, 1, 99, 100, 101, 250, 299, 300])
+async def test_an_offset_leaves_out_the_first_things(filtered: bool, offset: int) -> None:
+    numbers = Numbers(300)
+    page = await numbers.page(10, offset=offset, filtered=filtered)
+    assert list(page.items) == list(range(300))[offset : offset + 10]
+    assert (page.next is None) is (offset >= 290)
+
+
+async def test_the_things_of_an_offset_are_loaded_only_for_the_filter() -> None:
+    plain, filtered = Numbers(300), Numbers(300)
+    await plain.page(10, offset=200, filtered=False)
+    await filtered.page(10, offset=200)
+    assert (plain.loaded, filtered.loaded) == (10, 210)
+
+
+async def test_an_offset_of_a_filtered_list_counts_what_the_filter_wants() -> None:
+    page = await Numbers(100, step=10).page(3, offset=4)
+    assert page.items == (40, 50, 60)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+async def test_things_that_are_gone_are_passed_over(filtered: bool) -> None:
+    numbers = Numbers(50, step=2)
+    assert (await numbers.page(3, filtered=filtered)).items == (0, 2, 4)
+
+
+async def test_a_page_that_finds_little_is_short_and_goes_on() -> None:
+    numbers = Numbers(BUDGET + 500, step=BUDGET + 100)
+    page = await numbers.page(5)
+    assert page.items == (0,)
+    assert numbers.loaded == BUDGET
+    assert page.next is not None
+    rest = await numbers.page(5, start=page.next)
+    assert rest == Listed((BUDGET + 100,), None)
+
+
+async def test_a_budget_that_ends_inside_a_slice_loses_nothing() -> None:
+    numbers = Numbers(BUDGET + 500, step=BUDGET + 100)
+    first = await numbers.page(1)
+    page = await numbers.page(5, start=first.next)
+    assert page.items == ()
+    assert page.next is not None
+    assert (await numbers.page(5, start=page.next)).items == (BUDGET + 100,)
+    assert BUDGET % SLICE == 0
+
+
+async def test_a_place_stays_where_it_is_whatever_comes_and_goes_before_it() -> None:
+    for filtered in (True, False):
+        numbers = Numbers(20)
+        page = await numbers.page(5, filtered=filtered)
+        numbers.table.keys = [Key("numbers", "-"), *numbers.table.keys[3:]]
+        assert (await numbers.page(3, start=page.next, filtered=filtered)).items == (5, 6, 7)
+
+
+async def test_a_page_in_the_middle_of_a_real_table_goes_on_right_there(tmp_path: Path) -> None:
+    database = Database(tmp_path / "rows.db", (sqlite.prepare,))
+    table = sqlite.SqliteTable(database)
+    keys = [Key("numbers", f"{number:06d}") for number in range(30)]
+    await table.transact([Put(key, {"n": 1}) for key in keys])
+
+    async def load(wanted: Sequence[Key]) -> list[str | None]:
+        return [key.sort if int(key.sort) % 3 == 0 else None for key in wanted]
+
+    query = Query(partition="numbers", descending=True)
+    page = await listed(table, query, load, limit=2)
+    assert page.items == ("000027", "000024")
+    page = await listed(table, query, load, limit=2, start=page.next)
+    assert page.items == ("000021", "000018")
+    database.close()
