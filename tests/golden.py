@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,25 @@ ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 Known = dict[str, Any]
 
 
-def stands_for(kind: str, value: Any) -> bool:
-    """Whether a value is of the kind that a placeholder names."""
-    match kind:
-        case "uuid":
-            return isinstance(value, str) and UUID.fullmatch(value) is not None
-        case "iso":
-            return isinstance(value, str) and ISO.fullmatch(value) is not None
-        case "epoch":
-            return type(value) is int and 1_600_000_000 < value < 10_000_000_000
-        case "int":
-            return type(value) is int and value >= 0
-        case "float":
-            return type(value) is float and value >= 0
-        case "share":
-            return type(value) in (int, float) and 0 <= value <= 1
-        case "text":
-            return isinstance(value, str) and value != ""
-        case "key":
-            return isinstance(value, str) and re.fullmatch(r"mem_[a-z]+_\S{12,}", value) is not None
-        case "request_id":
-            return isinstance(value, str) and REQUEST_ID.fullmatch(value) is not None
-        case "vector":
-            return isinstance(value, list) and len(value) > 0 and all(type(number) is float for number in value)
-        case "any":
-            return True
-        case _:
-            raise ValueError(kind)
+def text_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    """Whether a value is a text of a form."""
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+KINDS: Mapping[str, Callable[[Any], bool]] = {
+    "uuid": text_of(UUID),
+    "iso": text_of(ISO),
+    "request_id": text_of(REQUEST_ID),
+    "key": text_of(re.compile(r"mem_[a-z]+_\S{12,}")),
+    "text": text_of(re.compile(r".+", re.DOTALL)),
+    "epoch": lambda value: type(value) is int and 1_600_000_000 < value < 10_000_000_000,
+    "int": lambda value: type(value) is int and value >= 0,
+    "float": lambda value: type(value) is float and value >= 0,
+    "share": lambda value: type(value) in (int, float) and 0 <= value <= 1,
+    "vector": lambda value: isinstance(value, list) and bool(value) and all(type(each) is float for each in value),
+    "any": lambda _: True,
+}
+"""What the placeholders stand for."""
 
 
 def filled(text: str, known: Known) -> Any:
@@ -86,7 +79,7 @@ def matches(expected: Any, found: Any, known: Known, where: str = "body") -> Non
             matches(inner, found[number], known, f"{where}[{number}]")
     elif isinstance(expected, str) and (placeholder := PLACEHOLDER.fullmatch(expected)):
         kind, name = placeholder.groups()
-        assert stands_for(kind, found), f"{where}: {found!r} is no {kind}"
+        assert KINDS[kind](found), f"{where}: {found!r} is no {kind}"
         if name:
             known[name] = found
     else:
@@ -147,11 +140,17 @@ async def done(world: World, step: Any, known: Known) -> None:
             raise ValueError(other)
 
 
+def steps(file: Path) -> list[Any]:
+    """The steps of a file."""
+    found: list[Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
 async def played(world: World, file: Path) -> None:
     """Takes all the steps of a file, and asserts each answer."""
     known: Known = {}
     async with world.client(None) as client:
-        for step in json.loads(file.read_text(encoding="utf-8")):
+        for step in steps(file):
             try:
                 if "do" in step:
                     await done(world, step, known)

@@ -1,5 +1,6 @@
 """The composition root: settings to adapters to verbs. A function only builds what it uses."""
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -259,8 +260,17 @@ def _sender(settings: Settings) -> Sender:
 
 
 @cache
+def event_loop() -> asyncio.AbstractEventLoop:
+    """The loop of this Lambda environment, one for its life, so that the clients made on it stay good."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # Mangum takes up the current one
+    return loop
+
+
+@cache
 def services() -> Services:
-    """The services of this process by its environment, made once. Raises ``SettingError``."""
+    """The services of this Lambda environment, made once, on its loop. Raises ``SettingError``."""
+    event_loop()
     settings = read(os.environ)
     clock = SystemClock()
     return Services(settings, embedded(settings, clock).engines, clock, RandomIds())

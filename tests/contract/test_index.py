@@ -87,12 +87,6 @@ async def test_english_words_are_found_by_their_stem_and_without_accents(writer:
     assert ids(await writer.saying("RUNNING")) == ["run"]
 
 
-async def test_words_that_say_nothing_do_not_find_by_themselves_beside_others(writer: Writer) -> None:
-    await writer.put("a", text="what is it that was the")
-    await writer.put("b", text="a kettle")
-    assert ids(await writer.saying("what is the kettle")) == ["b"]
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import KeyOrder
 from commonplace.model.apikey import Permission
 from commonplace.settings import Settings
-from commonplace.wiring import RandomIds, Services, SystemClock, embedded
+from commonplace.wiring import Services, embedded
 from world import KEY, TENANT
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ def started(
 ) -> subprocess.CompletedProcess[str]:
     """A Lambda environment: the function's module is loaded once, and invoked with one event after the other."""
     path = os.pathsep.join(str(ROOT / folder) for folder in ("shared", "functions"))
-    return subprocess.run(  # noqa: S603 - our own interpreter and our own words
+    return subprocess.run(
         [sys.executable, "-W", "error", "-c", INVOKE, function],
         input=json.dumps(events),
         env={"PATH": os.environ["PATH"], "PYTHONPATH": path, **settings},

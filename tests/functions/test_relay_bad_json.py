@@ -106,7 +106,7 @@ async def test_a_body_at_the_limit_is_read(client: Client) -> None:
 
 @pytest.mark.parametrize("length", ["-1", "banana", "1e3", "²", "9" * 5000, " "])
 async def test_a_length_that_is_no_number_is_no_server_error(client: Client, length: str) -> None:
-    headers = {"content-length": length.encode("latin-1")}
+    headers = {b"content-length": length.encode("latin-1")}
     response = await client.http.post("/v1/memories/search", content=b'{"query":"x"}', headers=headers)
     assert response.status_code in (200, 400, 413)
 

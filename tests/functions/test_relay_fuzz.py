@@ -36,24 +36,12 @@ VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4), max_leaves=10
 )
 OBJECTS = st.dictionaries(st.sampled_from(NAMES) | ANY_TEXT, VALUES, max_size=6)
+QUERY = (
+    *("limit", "offset", "cursor", "agent_id", "user_id", "session_id", "project", "tier", "memory_type", "status"),
+    *("q", "threshold", "include_embeddings", "include_memories", "cascade_memories"),
+)
 PARAMETERS = st.dictionaries(
-    st.sampled_from(
-        [
-            "limit",
-            "offset",
-            "cursor",
-            "agent_id",
-            "user_id",
-            "session_id",
-            "project",
-            "tier",
-            "memory_type",
-            "status",
-            "q",
-            "threshold",
-        ]
-        + ["include_embeddings", "include_memories", "cascade_memories"]
-    ),
+    st.sampled_from(QUERY),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.integers().map(str),
     max_size=3,
 )

@@ -1,11 +1,10 @@
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from golden import FILES, matches, played
+from golden import FILES, matches, played, steps
 from relay_routes import BY_NAME
 from world import World
 
@@ -18,8 +17,8 @@ async def test_the_service_answers_as_the_contract_says(world: World, file: Path
 
 
 def test_every_route_stands_in_a_golden_file() -> None:
-    steps = [step["request"] for file in FILES for step in json.loads(file.read_text("utf-8")) if "request" in step]
-    asked = {(step["method"], step["path"].partition("?")[0]) for step in steps}
+    requests = [step["request"] for file in FILES for step in steps(file) if "request" in step]
+    asked = {(step["method"], step["path"].partition("?")[0]) for step in requests}
 
     def stands(name: str) -> bool:
         method, path = name.split(" ")

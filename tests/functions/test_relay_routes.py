@@ -68,7 +68,7 @@ UNKNOWN = [
 
 @pytest.mark.parametrize(("method", "path"), NOT_SERVED)
 async def test_what_is_not_served_is_404_in_the_error_body(client: Client, method: str, path: str) -> None:
-    body = {} if method in ("POST", "PUT") else None
+    body: dict[str, str] | None = {} if method in ("POST", "PUT") else None
     refused = refusal(await client.http.request(method, path.replace("{id}", UNKNOWN_ID), json=body), 404)
     assert refused["message"] == "Route not found"
 

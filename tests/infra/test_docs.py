@@ -12,4 +12,4 @@ def test_a_variable_that_can_be_set_stands_in_the_readme(name: str) -> None:
 
 
 def test_every_setting_has_a_variable() -> None:
-    assert set(VARIABLES) == set(Settings.__slots__)  # type: ignore[attr-defined]  # dataclass(slots=True) makes them
+    assert set(VARIABLES) == set(Settings.__slots__)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from template import HttpRoute, QueuePolicy, QueueSource, Reference, Scheduled, Template, load
 
@@ -71,7 +72,7 @@ def test_a_variable_that_refers_to_a_parameter_has_its_default_and_one_to_a_reso
     [
         ("Type: Schedule", "Type: S3"),
         ("rate(2 hours)", "rate(2 fortnights)"),
-        ("rate(2 hours)", "cron(0 * * * ? *)"),
+        ("rate(2 hours)", '"cron(0 8 * * ? *)"'),
         ("VisibilityTimeout: 60", "DelaySeconds: 60"),
         ("BatchSize: 7", "Batch: 7"),
         (", Path: $default", ""),
@@ -81,7 +82,7 @@ def test_a_variable_that_refers_to_a_parameter_has_its_default_and_one_to_a_reso
 )
 def test_what_is_not_understood_stops_the_start(tmp_path: Path, old: str, new: str) -> None:
     assert old in WHOLE
-    with pytest.raises((KeyError, ValueError)):
+    with pytest.raises((KeyError, ValueError, yaml.YAMLError)):
         read(tmp_path, WHOLE.replace(old, new))
 
 

@@ -89,7 +89,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One question to an index: a vector, words, or both; ``k`` candidates of each arm."""
+    """One question to an index: a vector, words, or both; ``k`` candidates of each arm.
+
+    ``text`` is the words to look for; the core has taken out those that only carry grammar.
+    """
 
     tenant: str
     vector: tuple[float, ...] | None

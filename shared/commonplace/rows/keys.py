@@ -2,9 +2,11 @@
 
 A key is positional and total: each part stands in its place, an absent one has a mark of its own, and a part that holds
 a separator is escaped. So two different things never print the same key, and no caller's words can reach into another
-tenant's partition.
+tenant's partition. A long part is printed as its hash, because DynamoDB takes 2,048 bytes for a partition and 1,024 for
+a place in it.
 """
 
+import hashlib
 import zlib
 from datetime import UTC, datetime
 
@@ -12,18 +14,29 @@ from commonplace.model.scope import SCOPE_PARTS, Scope
 from commonplace.ports.table import Key
 
 ABSENT = "%-"
+HASHED = "%="
+LONGEST_PART = 512
+"""Bytes of a part that is printed as it is."""
+
 SHARDS = 8
 """Partitions of the sparse ``work`` and ``expiring`` indexes, which all tenants write to."""
 
 
 def joined(*parts: str | None) -> str:
     """The parts as one string that no other parts give."""
-    return "#".join(ABSENT if part is None else part.replace("%", "%25").replace("#", "%23") for part in parts)
+    return "#".join(ABSENT if part is None else _printed(part) for part in parts)
+
+
+def _printed(part: str) -> str:
+    escaped = part.replace("%", "%25").replace("#", "%23")
+    if len(escaped) <= LONGEST_PART // 4 or len(escaped.encode()) <= LONGEST_PART:
+        return escaped
+    return HASHED + hashlib.sha256(part.encode()).hexdigest()
 
 
 def stamp(moment: datetime) -> str:
     """A time that sorts as text: ISO 8601 in UTC with microseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def shard(name: str) -> str:

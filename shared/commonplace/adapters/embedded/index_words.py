@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from commonplace.adapters.embedded.index_filter import Plan
 from commonplace.adapters.embedded.index_tables import TOKENIZER, Partition
-from commonplace.adapters.embedded.stopwords import STOPWORDS
 from commonplace.model.document import Candidate
 
 CANDIDATES = 2_000
@@ -74,11 +73,9 @@ class Analyzer:
         return np.array(_hashes(_cut(self._stems, text)), dtype="<u4").tobytes()
 
     def query(self, text: str) -> list[Term]:
-        """The distinct terms of a query; stopwords only when there is nothing else."""
-        words = dict.fromkeys(_cut(self._words, text[:LONGEST_QUERY]))
-        meaningful = [word for word in words if word not in STOPWORDS] or list(words)
+        """The first ``MOST_TERMS`` distinct terms of a query."""
         terms: dict[int, Term] = {}
-        for word in meaningful:
+        for word in dict.fromkeys(_cut(self._words, text[:LONGEST_QUERY])):
             for hash in _hashes(_cut(self._stems, word)):
                 terms.setdefault(hash, Term(word, hash))
             if len(terms) >= MOST_TERMS:

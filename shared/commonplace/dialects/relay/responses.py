@@ -25,7 +25,7 @@ PREVIEW = 100
 
 def iso(moment: datetime | None) -> str | None:
     """A time as ISO 8601 in UTC with whole seconds."""
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if moment is None else f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def epoch(moment: datetime | None) -> int | None:
