@@ -55,7 +55,7 @@ async def test_each_part_of_a_scope_is_a_list_of_its_own(world: World) -> None:
     await written(world, agent="ranger", scope=Scope(user="bob", session="tuesday", project="q"))
     browse = world.services.browse
     for part in ("user", "agent", "session", "project"):
-        filter = replace(EVERYTHING, **{part: getattr(mine.scope, part)})  # type: ignore[arg-type]  # each is a str
+        filter = replace(EVERYTHING, **{part: getattr(mine.scope, part)})
         assert ids((await browse.page(TENANT, filter, limit=10)).items) == [mine.id]
     totals = [
         (await browse.page(TENANT, filter, limit=10)).total

@@ -138,8 +138,9 @@ async def test_each_record_of_a_batch_fails_alone(world: World) -> None:
     refused, deleted = await pending(world, "REFUSED"), await pending(world, "deleted")
     await world.services.forget(TENANT, deleted.id)
 
-    messages = [embed_message(good), embed_message(refused), "{", embed_message(deleted), embed_message(other)]
-    failed = await handed(world, *messages)
+    failed = await handed(
+        world, embed_message(good), embed_message(refused), "{", embed_message(deleted), embed_message(other)
+    )
 
     assert failed == ["1", "2"]
     states = [(await row(world, memory.id)).state for memory in (good, refused, other)]
@@ -155,8 +156,9 @@ async def test_each_record_of_a_batch_fails_alone(world: World) -> None:
         '{"kind":"embed"}',
         '{"kind":"embed","tenant":1,"id":"x"}',
         '{"kind":"what","tenant":"a","id":"b"}',
-    ]
-    + ['{"kind":"deliver","tenant":"a","id":"b","attempt":"1"}', '{"kind":"forget","tenant":"a"}'],
+        '{"kind":"deliver","tenant":"a","id":"b","attempt":"1"}',
+        '{"kind":"forget","tenant":"a"}',
+    ],
 )
 async def test_a_message_that_cannot_be_read_fails(world: World, body: str) -> None:
     assert await handed(world, body) == ["0"]

@@ -39,10 +39,11 @@ def test_a_filter_that_asks_nothing_means_everything_that_is_neither_confidentia
 @pytest.mark.parametrize("part", ["store", "organization", "user", "agent", "session", "project"])
 def test_each_part_of_the_scope_is_compared_to_the_letter(part: str) -> None:
     value = getattr(MEMORY.scope, part)
-    assert Filter(**{part: value}).matches(MEMORY)
+    same = replace(Filter(), **{part: value})
+    assert same.matches(MEMORY)
+    assert same.scope() == {part: value}
     for other in (value.upper(), "", f"{value} "):
-        assert not Filter(**{part: other}).matches(MEMORY)
-    assert Filter(**{part: value}).scope() == {part: value}
+        assert not replace(same, **{part: other}).matches(MEMORY)
 
 
 def test_an_empty_part_of_a_scope_is_not_an_absent_one() -> None:

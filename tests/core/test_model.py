@@ -77,9 +77,7 @@ def test_a_space_is_named_by_its_model_and_dimension() -> None:
 
 
 def test_a_key_is_good_until_it_is_revoked_or_expires() -> None:
-    key = ApiKey(
-        id="k", tenant="acme", hash="h", prefix="p", permissions=(Permission.READ,), created_at=START
-    )
+    key = ApiKey(id="k", tenant="acme", hash="h", prefix="p", permissions=(Permission.READ,), created_at=START)
     assert key.good(START)
     assert not replace(key, revoked_at=START).good(START)
     assert replace(key, expires_at=START + timedelta(seconds=1)).good(START)

@@ -1,4 +1,5 @@
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def test_a_sentence_end_in_the_first_half_of_the_window_is_too_early_to_cut() ->
 
 def test_a_passage_repeats_the_end_of_the_one_before_it() -> None:
     pieces = cut(" ".join(f"w{number}" for number in range(200)))
-    for before, after in zip(pieces, pieces[1:], strict=False):
+    for before, after in pairwise(pieces):
         assert before.split()[-OVERLAP:] == after.split()[:OVERLAP]
 
 

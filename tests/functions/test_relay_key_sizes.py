@@ -8,7 +8,7 @@ import pytest
 from commonplace.ports.table import INDEXES, Item, Key, Put, Query, Slice, Table, Update, Write
 from commonplace.wiring import Services
 from gateway import Gateway, applications
-from relay_routes import WITH_ID, refusal
+from relay_routes import WITH_ID, Route, refusal
 from world import TEMPLATE, World
 
 pytestmark = pytest.mark.anyio
@@ -68,37 +68,30 @@ def measured(world: World) -> World:
 
 @pytest.mark.parametrize("name", LONG, ids=["four bytes", "hashes", "percents", "mixed", "plain"])
 async def test_the_longest_names_can_be_written_listed_and_found(measured: World, name: str) -> None:
-    scope = {"agent_id": name, "user_id": name, "project": name}
+    shared = {"external_id": name, "agent_id": name, "project": name}
     async with measured.client() as client:
-        session = await client(
-            "POST", "/v1/sessions/get-or-create", {"external_id": name, "agent_id": name, "project": name}
-        )
-        for of in (session["id"], name):
-            body = {**scope, "content": f"c {of}", "session_id": of, "deduplicate": True}
-            memory = await client(
-                "POST", "/v1/memories", body, headers={"idempotency-key": f"k{of[:36]}".encode().hex()}
-            )
-            again = await client("POST", "/v1/memories", body)
-            assert (again["id"], again["is_duplicate"]) == (memory["id"], True)
+        session = (await client("POST", "/v1/sessions/get-or-create", shared))["id"]
+        for number, of in enumerate((session, name)):
+            scope = {"agent_id": name, "user_id": name, "project": name, "session_id": of}
+            body = {**scope, "content": f"{number} is the number", "deduplicate": True}
+            named = {"idempotency-key": f"{number}" * 255}
+            memory = await client("POST", "/v1/memories", body, headers=named)
+            assert (await client("POST", "/v1/memories", body))["id"] == memory["id"]
             listed = await client("GET", "/v1/memories", params={"user_id": name, "session_id": of})
             assert [each["id"] for each in listed["data"]] == [memory["id"]]
+            await client("DELETE", f"/v1/memories/{memory['id']}")
         for key in ("agent_id", "project"):
-            sessions = await client("GET", "/v1/sessions", params={key: name})
-            assert [each["id"] for each in sessions["data"]] == [session["id"]]
-        shared = await client("POST", "/v1/sessions/get-or-create", {"external_id": name})
-        assert shared["contributors"] == [name]
-        own = await client(
-            "POST", "/v1/agents", {"id": name[::-1] + "x" if len(name) < 255 else name, "name": name[1:]}, expect=201
-        )
+            listed = await client("GET", "/v1/sessions", params={key: name})
+            assert [each["id"] for each in listed["data"]] == [session]
+        assert (await client("POST", "/v1/sessions/get-or-create", shared))["contributors"] == [name]
+        await client("DELETE", f"/v1/sessions/{session}", params={"cascade_memories": "true"})
+        measured.clock.advance(1)
+        own = await client("POST", "/v1/agents", {"id": name, "name": name[1:]}, expect=201)
         assert (await client("GET", "/v1/agents", params={"limit": "1"}))["data"] == [own]
-        await client("DELETE", f"/v1/memories/{memory['id']}")
-        await client("DELETE", f"/v1/sessions/{session['id']}", params={"cascade_memories": "true"})
-    await measured.work()
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=str)
-async def test_an_id_that_is_longer_than_any_key_is_unknown(measured: World, route: object) -> None:
-    found = next(each for each in WITH_ID if each is route)
+async def test_an_id_that_is_longer_than_any_key_is_unknown(measured: World, route: Route) -> None:
     async with measured.client() as client:
-        response = await client.http.request(found.method, found.at("x" * 7000), json=found.body)
-        assert refusal(response, 404)["message"] == f"{str(found.noun).capitalize()} not found"
+        response = await client.http.request(route.method, route.at("x" * 7000), json=route.body)
+        assert refusal(response, 404)["message"] == f"{str(route.noun).capitalize()} not found"

@@ -179,6 +179,24 @@ async def test_a_query_parameter_that_means_nothing_is_422_and_named(
     assert await everything(client) == before
 
 
+@pytest.mark.parametrize("path", ["/v1/memories", "/v1/sessions", "/v1/agents"])
+async def test_a_query_parameter_without_a_value_counts_as_absent(client: Client, path: str) -> None:
+    await one_of_each(client)
+    names = (
+        "limit",
+        "offset",
+        "cursor",
+        "agent_id",
+        "user_id",
+        "session_id",
+        "project",
+        "tier",
+        "memory_type",
+        "status",
+    )
+    assert len((await client("GET", path, params=dict.fromkeys(names, "")))["data"]) > 0
+
+
 async def test_a_cursor_of_another_list_or_tenant_is_422(client: Client) -> None:
     for _ in range(3):
         await client("POST", "/v1/sessions", {}, expect=201)

@@ -26,7 +26,9 @@ def test_json_comes_back_as_it_was(value: Json) -> None:
 
 
 @bounded
-@given(st.integers(1, 7).flatmap(lambda size: st.lists(st.tuples(*[FLOATS] * size), max_size=9).map(lambda v: (size, v))))
+@given(
+    st.integers(1, 7).flatmap(lambda size: st.lists(st.tuples(*[FLOATS] * size), max_size=9).map(lambda v: (size, v)))
+)
 def test_vectors_come_back_to_the_bit(case: tuple[int, list[tuple[float, ...]]]) -> None:
     size, vectors = case
     data = packed(tuple(vectors))

@@ -52,9 +52,7 @@ class Numbers:
     async def page(
         self, limit: int, *, offset: int = 0, start: Place | None = None, filtered: bool = True
     ) -> Listed[int]:
-        return await listed(
-            self.table, QUERY, self.load, limit=limit, offset=offset, filtered=filtered, start=start
-        )
+        return await listed(self.table, QUERY, self.load, limit=limit, offset=offset, filtered=filtered, start=start)
 
 
 @pytest.mark.parametrize("filtered", [True, False])

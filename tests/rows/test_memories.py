@@ -45,9 +45,7 @@ def memory(number: int = 0, **fields: Any) -> Memory:
 
 
 FULL = memory(
-    scope=Scope(
-        store="s", organization="o", user="u", agent="a", session="se", project="p", role="r", team="t"
-    ),
+    scope=Scope(store="s", organization="o", user="u", agent="a", session="se", project="p", role="r", team="t"),
     tags=("x", "ü"),
     metadata={"deep": {"list": [1, 2.5, None, True, "ü"]}, "": ""},
     confidential=True,

@@ -214,13 +214,14 @@ async def test_the_first_write_that_failed_says_what_it_means(world: World) -> N
     assert isinstance(changed_meanwhile(None), Conflict)
 
 
-
-
-
-
 async def test_counts_of_one_counter_are_one_write_and_the_last_time_stays(world: World) -> None:
     key, later = keys.figures(TENANT, "x"), START + timedelta(days=1)
-    counts = [Count(key, "a", 2, later), Count(key, "a", -1, START), Count(key, "b", 1), Count(keys.figures(TENANT, "y"), "a", -5)]
+    counts = [
+        Count(key, "a", 2, later),
+        Count(key, "a", -1, START),
+        Count(key, "b", 1),
+        Count(keys.figures(TENANT, "y"), "a", -5),
+    ]
     writes = tallied(counts)
     assert len(writes) == 2
     await commit(world.table, writes)

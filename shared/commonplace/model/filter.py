@@ -117,9 +117,8 @@ def _satisfies(metadata: Mapping[str, Json], key: str, condition: Condition) -> 
             return key in metadata and any(_same(metadata[key], value) for value in values)
         case NotAmong(values):
             return key not in metadata or not any(_same(metadata[key], value) for value in values)
-        case Between():
-            value = metadata.get(key)
-            return isinstance(value, int | float) and not isinstance(value, bool) and _in_range(value, condition)
+    value = metadata.get(key)
+    return isinstance(value, int | float) and not isinstance(value, bool) and _in_range(value, condition)
 
 
 def _same(value: Json, wanted: Scalar) -> bool:

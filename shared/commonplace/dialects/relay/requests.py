@@ -408,9 +408,9 @@ def list_filter(query: Mapping[str, str], agent: str | None) -> Filter:
     return Filter(
         store=DEFAULT_STORE,
         agent=agent,
-        user=query.get("user_id"),
-        session=query.get("session_id"),
-        project=query.get("project"),
+        user=query.get("user_id") or None,
+        session=query.get("session_id") or None,
+        project=query.get("project") or None,
         tiers=() if not tier else (Tier(one_of("tier", tier, tuple(Tier))),),
         kinds=() if not kind else (kind,),
         confidential=True,
