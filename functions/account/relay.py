@@ -110,7 +110,7 @@ def _health(services: Services) -> list[Operation]:
             now=now,
             uptime=int((now - services.started).total_seconds()),
             services=parts,
-            dimension=services.embedder.space.dimension,
+            embedder=services.embedder.space,
         )
         return Reply(body, 200 if all(parts.values()) else 503)
 

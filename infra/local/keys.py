@@ -23,11 +23,12 @@ class FirstKey:
 async def bootstrap(admit: Admit, secrets: Secrets, fresh: str, given: str | None) -> FirstKey:
     """Accepts the key that is given, or else on the first start the ``fresh`` one. It may do everything."""
     order = KeyOrder(tenant=TENANT, environment="local", permissions=tuple(Permission), name="bootstrap")
+    known = None if given else await secrets.find("bootstrap")
+    if known is not None:
+        return FirstKey(None, known)
     token = given or fresh
-    if not given:
-        known = await secrets.get("bootstrap", fresh[:PREFIX_LENGTH])
-        if known != fresh[:PREFIX_LENGTH]:
-            return FirstKey(None, known)
     with contextlib.suppress(Conflict):
         await admit.accept(token, order)
+    if not given:
+        await secrets.get("bootstrap", token[:PREFIX_LENGTH])
     return FirstKey(token, token[:PREFIX_LENGTH])

@@ -47,8 +47,12 @@ async def _handed_over(
     dead: SqliteQueue,
     services: Services,
 ) -> None:
-    response = await consume(services, sqs_event(policy.name, batch))
-    failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+    try:
+        response = await consume(services, sqs_event(policy.name, batch))
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+    except Exception:  # as with Lambda, a batch that ends so comes again as a whole
+        log.exception("a batch failed", extra={"queue": policy.name})
+        failed = {message.id for message in batch}
     await queue.delete([message.receipt for message in batch if message.id not in failed])
     for message in batch:
         if message.id in failed:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -38,12 +39,14 @@ def test_a_filter_that_asks_nothing_means_everything_that_is_neither_confidentia
 
 @pytest.mark.parametrize("part", ["store", "organization", "user", "agent", "session", "project"])
 def test_each_part_of_the_scope_is_compared_to_the_letter(part: str) -> None:
+    def asking(value: Any) -> Filter:
+        return Filter(**{part: value})
+
     value = getattr(MEMORY.scope, part)
-    same = replace(Filter(), **{part: value})
-    assert same.matches(MEMORY)
-    assert same.scope() == {part: value}
+    assert asking(value).matches(MEMORY)
+    assert asking(value).scope() == {part: value}
     for other in (value.upper(), "", f"{value} "):
-        assert not replace(same, **{part: other}).matches(MEMORY)
+        assert not asking(other).matches(MEMORY)
 
 
 def test_an_empty_part_of_a_scope_is_not_an_absent_one() -> None:

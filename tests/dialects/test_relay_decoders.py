@@ -139,6 +139,12 @@ def test_half_a_surrogate_pair_is_refused(field: str) -> None:
     assert set(problems(lambda: decoded(requests.CreateBody, {**MEMORY, field: value}))) == {field}
 
 
+@pytest.mark.parametrize("filter", [{"\ud800": 1}, {"k": "\ud800"}])
+def test_half_a_surrogate_pair_in_a_filter_is_refused(filter: Json) -> None:
+    found = problems(lambda: requests.search_body({"query": "q", "metadata_filter": filter}, {}))
+    assert found == {"metadata_filter": "The metadata filter must be valid Unicode"}
+
+
 def test_unknown_fields_and_nulls_are_as_if_they_were_not_there() -> None:
     body: Json = {**MEMORY, "metadata": None, "importance": None, "scope": "x", "whatever": {"a": 1}}
     assert decoded(requests.CreateBody, body) == decoded(requests.CreateBody, MEMORY)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import pollers
-from commonplace.adapters.embedded.queue import SqliteQueue
+from commonplace.adapters.embedded.queue import Received, SqliteQueue
+from commonplace.model.errors import Unavailable
 from commonplace.ports.queue import Message
 from commonplace.wiring import Services
 from pollers import RETRY_SECONDS, poll, run_on_schedule, sqs_event
@@ -118,22 +119,39 @@ async def test_after_its_last_try_a_message_lies_in_the_dead_letter_queue(world:
     assert buried.body == "bad"
 
 
-async def test_a_function_that_raises_leaves_its_messages_and_the_poller_goes_on(
-    world: World, polled: Polled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_a_function_that_raises_gets_its_messages_again_until_they_are_dead(
+    polled: Polled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pollers, "RETRY_SECONDS", 0)
     polled.function.raises = [RuntimeError("broken"), ValueError("again")]
     await polled.queue.send([Message("a")])
-    await polled.until(lambda: len(polled.function.events) == 1)
-    assert await polled.depths_are(1, 0)
-    await polled.queue.send([Message("b")])
-    await polled.until(lambda: len(polled.function.events) == 2)
-    world.clock.advance(POLICY.visibility)
-    await polled.queue.send([])
     await polled.until(lambda: polled.depths_are(0, 0))
+    assert polled.function.bodies() == [["a"], ["a"], ["a"]]
+    polled.function.raises = [RuntimeError("broken")] * POLICY.max_receives
+    await polled.queue.send([Message("b")])
+    await polled.until(lambda: polled.depths_are(0, 1))
     assert not polled.task.done()
-    assert [record.message for record in caplog.records] == ["polling failed"] * 2
+    assert {record.message for record in caplog.records} == {"a batch failed"}
     assert "broken" in caplog.text
+
+
+async def test_a_poller_survives_a_storage_that_cannot_be_used(
+    polled: Polled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pollers, "RETRY_SECONDS", 0)
+    failures = [Unavailable("The storage cannot be used now")]
+    receive = polled.queue.receive
+
+    async def receiving(limit: int, visibility: int) -> list[Received]:
+        if failures:
+            raise failures.pop()
+        return await receive(limit, visibility)
+
+    monkeypatch.setattr(polled.queue, "receive", receiving)
+    await polled.queue.send([Message("a")])
+    await polled.until(lambda: polled.function.bodies() == [["a"]])
+    assert not polled.task.done()
+    assert [record.message for record in caplog.records] == ["polling failed"]
 
 
 async def test_a_schedule_runs_each_period_whatever_becomes_of_a_run(caplog: pytest.LogCaptureFixture) -> None:

@@ -39,6 +39,11 @@ class Secrets:
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    async def find(self, name: str) -> str | None:
+        """The secret of this name, or None if there is none yet."""
+        item = await self._table.get(keys.secret(name))
+        return None if item is None else Reader(item.attributes).string("value")
+
     async def get(self, name: str, fresh: str) -> str:
         """The secret of this name; ``fresh`` becomes it if there is none yet, for every process that asks."""
         item = await self._table.get(keys.secret(name))

@@ -13,6 +13,7 @@ from commonplace.model.hit import Hit, Results
 from commonplace.model.memory import Memory
 from commonplace.model.page import Page
 from commonplace.model.session import Session
+from commonplace.model.space import Space
 from commonplace.model.webhook import Webhook
 
 Object = dict[str, Any]
@@ -281,7 +282,7 @@ def key(token: str, key: ApiKey, now: datetime) -> Object:
 
 
 def health(
-    *, version: str, environment: str, now: datetime, uptime: int, services: Mapping[str, bool], dimension: int
+    *, version: str, environment: str, now: datetime, uptime: int, services: Mapping[str, bool], embedder: Space
 ) -> Object:
     """The health body; ``services`` says of each part that was asked whether it answered."""
     return {
@@ -296,5 +297,5 @@ def health(
             **dict.fromkeys(("embeddings", "task_queue"), "not checked"),
             **{name: "up" if up else "down" for name, up in services.items()},
         },
-        "embedding_info": {"provider": environment, "dimension": dimension},
+        "embedding_info": {"provider": embedder.model, "dimension": embedder.dimension},
     }
