@@ -14,6 +14,7 @@ from commonplace.model.memory import Memory, Notify, State, Tier
 from commonplace.model.page import Page
 from commonplace.model.scope import Scope
 from commonplace.model.session import Session
+from commonplace.model.space import Space
 from commonplace.model.webhook import EventType, Webhook
 from fakes import START
 
@@ -309,13 +310,13 @@ def test_health_is_good_if_all_that_was_asked_answered(up: bool) -> None:
         now=START,
         uptime=42,
         services={"database": True, "vector_store": up},
-        dimension=384,
+        embedder=Space("mini", 384),
     )
     assert shown["status"] == ("healthy" if up else "unhealthy")
     assert shown["services"]["vector_store"] == ("up" if up else "down")
     assert set(shown["services"]) == {"database", "redis", "embeddings", "vector_store", "cache", "task_queue"}
     assert (shown["timestamp"], shown["uptime_seconds"], shown["version"]) == (NOW, 42, "1")
-    assert shown["embedding_info"] == {"provider": "local", "dimension": 384}
+    assert shown["embedding_info"] == {"provider": "mini", "dimension": 384}
 
 
 @pytest.mark.parametrize("year", [1, 999, 2026, 9999])
