@@ -128,7 +128,7 @@ async def test_while_the_index_is_down_only_the_same_letters_are_known_again(wor
 
 
 async def test_a_text_that_the_embedder_refuses_is_kept_all_the_same(world: World) -> None:
-    assert (await told(world, "REFUSED")).memory.state is State.PENDING
+    assert (await told(world, "REFUSED")).memory.state is State.FAILED
 
 
 async def test_what_was_rewritten_can_be_said_again(world: World) -> None:

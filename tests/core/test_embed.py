@@ -6,7 +6,7 @@ from commonplace.core.embed import AT_ONCE
 from commonplace.core.search import Wanted
 from commonplace.core.subscribe import WebhookOrder
 from commonplace.model.errors import NotFound, Unavailable
-from commonplace.model.memory import Change, Memory, State
+from commonplace.model.memory import Change, Memory, Notify, State
 from commonplace.ports.table import Delete
 from commonplace.rows import keys
 from steps import EVERYTHING, documents, draft, embed_message, found, handed, row, sentences, written
@@ -142,9 +142,9 @@ async def test_each_record_of_a_batch_fails_alone(world: World) -> None:
         world, embed_message(good), embed_message(refused), "{", embed_message(deleted), embed_message(other)
     )
 
-    assert failed == ["1", "2"]
+    assert failed == ["2"]
     states = [(await row(world, memory.id)).state for memory in (good, refused, other)]
-    assert states == [State.READY, State.PENDING, State.READY]
+    assert states == [State.READY, State.FAILED, State.READY]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,24 @@ async def test_giving_up_leaves_a_changed_and_a_deleted_memory_alone(world: Worl
 
     assert await row(world, changed.id) == now
     assert await world.services.memories.get(TENANT, deleted.id) is None
+
+
+async def test_giving_up_on_newer_facts_leaves_a_memory_found_by_its_old_ones(world: World) -> None:
+    memory = await written(world)
+    world.index.down = True
+    changed = await world.services.revise(TENANT, memory.id, Change(metadata={"a": 1}))
+    assert await world.services.embed.give_up(changed, "too late") == changed
+    assert changed.ready
+    assert changed.marked_at is not None
+
+
+async def test_a_requests_own_url_is_told_once_and_not_of_later_changes(world: World) -> None:
+    memory = await written(world, notify=Notify("https://example.com/own", "secret"))
+    await world.work()
+    await world.services.revise(TENANT, memory.id, Change(content="Something else"))
+    await world.work()
+    assert [posted.url for posted in world.sender.posted] == ["https://example.com/own"]
+    assert (await row(world, memory.id)).notify is None
 
 
 async def test_a_document_that_the_index_refuses_keeps_only_its_own_memory_waiting(world: World) -> None:

@@ -92,12 +92,21 @@ async def test_while_the_first_is_in_work_the_second_has_to_wait(world: World) -
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("error", [NotFound("memory"), Unavailable("down")])
-async def test_a_request_that_fails_can_be_made_again(world: World, error: Exception) -> None:
-    effect = Effect(error)
-    with pytest.raises(type(error)):
+async def test_a_request_that_is_refused_can_be_mended_under_its_key(world: World) -> None:
+    effect = Effect(NotFound("memory"))
+    with pytest.raises(NotFound):
         await world.services.once(TENANT, "key", b"request", effect)
     assert await world.services.once(TENANT, "key", b"mended", effect) == FIRST
+
+
+async def test_a_request_in_which_a_part_failed_may_have_had_its_effect_and_stays_locked(world: World) -> None:
+    effect = Effect(Unavailable("down"))
+    with pytest.raises(Unavailable):
+        await world.services.once(TENANT, "key", b"request", effect)
+    with pytest.raises(Conflict):
+        await world.services.once(TENANT, "key", b"request", effect)
+    world.clock.advance(LOCKED.total_seconds())
+    assert await world.services.once(TENANT, "key", b"request", effect) == FIRST
 
 
 async def died(world: World) -> None:

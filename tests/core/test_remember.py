@@ -83,7 +83,7 @@ async def test_a_synchronous_write_survives_a_part_that_is_down_and_is_finished_
 
 async def test_a_text_that_the_embedder_refuses_is_kept_all_the_same(world: World) -> None:
     memory = await written(world, "REFUSED")
-    assert memory.state is State.PENDING
+    assert (memory.state, memory.failure) == (State.FAILED, "The embedder refused a text")
     assert [each.content for each in await listed(world)] == ["REFUSED"]
 
 
@@ -166,7 +166,7 @@ async def test_each_draft_of_a_batch_fails_alone(world: World) -> None:
     batch = await world.services.remember.now(TENANT, drafts)
 
     states = [each if isinstance(each, CommonplaceError) else each.memory.state for each in batch.outcomes]
-    assert [str(state) for state in states] == ["ready", "Agent not found", "pending", "Session not found", "ready"]
+    assert [str(state) for state in states] == ["ready", "Agent not found", "failed", "Session not found", "ready"]
     assert sorted(memory.content for memory in await listed(world)) == ["REFUSED", "first", "last"]
 
 

@@ -157,23 +157,18 @@ async def test_changes_at_the_same_time_all_happen(world: World) -> None:
     assert await documents(world) == {(memory.id, 0): 4}
 
 
-async def test_content_that_the_embedder_refuses_waits_and_fails_in_the_end(world: World) -> None:
+async def test_content_that_the_embedder_refuses_fails_at_once_and_is_not_found_under_the_old_text(
+    world: World,
+) -> None:
     memory = await written(world)
     changed = await world.services.revise(TENANT, memory.id, Change(content="REFUSED"))
-    assert changed.state is State.PENDING
-    assert await world.work() == []
-    world.clock.advance(61)
-    await world.services.sweep()
-    for _ in range(5):
-        await world.work()
-        world.clock.advance(361)
-    failed = await row(world, memory.id)
-    assert (failed.state, failed.failure) == (State.FAILED, "The embedder refused a text")
+    assert (changed.state, changed.failure) == (State.FAILED, "The embedder refused a text")
+    assert await row(world, memory.id) == changed
+    assert await found(world, memory.content) == []
 
 
 async def test_a_failed_memory_stays_failed_until_its_content_changes(world: World) -> None:
     memory = await written(world, "REFUSED")
-    await world.services.embed.give_up(memory, "no")
     assert (await world.services.revise(TENANT, memory.id, Change(metadata={"n": 1}))).state is State.FAILED
     changed = await world.services.revise(TENANT, memory.id, Change(content="Good"))
     assert (changed.state, changed.failure) == (State.READY, None)

@@ -51,10 +51,11 @@ class Embed:
         self._clock = clock
 
     async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
-        """Makes these revisions searchable. For each memory what it is now, or why it is not searchable.
+        """Makes these revisions searchable. For each memory what it is now, or why it is not searchable yet.
 
-        ``Unavailable`` may be tried again. A memory that was changed meanwhile is left to whoever changed it and is
-        returned as it was; one that was deleted meanwhile is ``NotFound``, and has left the index again.
+        ``Unavailable`` may be tried again. A text that the embedder refuses is refused for good: its memory is failed
+        now. A memory that was changed meanwhile is left to whoever changed it and is returned as it was; one that was
+        deleted meanwhile is ``NotFound``, and has left the index again.
         """
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
         embedded = await self._embedded(work)
@@ -62,18 +63,26 @@ class Embed:
         indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True))
         return await asyncio.gather(
             *(
-                self._settled(each, indexed[each.memory.id]) if isinstance(each, _Work) else _failed(each)
-                for each in embedded
+                self._settled(each, indexed[memory.id]) if isinstance(each, _Work) else self._without(memory, each)
+                for memory, each in zip(memories, embedded, strict=True)
             )
         )
 
-    async def give_up(self, memory: Memory, reason: str) -> None:
-        """Writes that a memory could not be made searchable, and why. A changed or deleted memory is left alone."""
+    async def give_up(self, memory: Memory, reason: str) -> Memory:
+        """Writes that a memory could not be made searchable, and why; what it is now.
+
+        A memory that was changed or deleted is left alone. One that is found already, and whose index entry only lags
+        behind its facts, stays marked for the sweeper: it is better found with old facts than not at all.
+        """
+        current = await self._memories.get(memory.tenant, memory.id)
+        if current is None or current.ready or current.revision != memory.revision:
+            return memory if current is None else current
         failed = replace(memory, state=State.FAILED, failure=reason, marked_at=None)
         try:
             await self._memories.settle(failed, None, memory.passages)
         except (NotFound, Conflict):
-            return
+            return memory
+        return failed
 
     async def reach(self, memory: Memory) -> int:
         """How many passages of a memory the index holds or may hold, counting those that another is writing just now."""
@@ -110,6 +119,9 @@ class Embed:
         for each, outcome in zip(missing, await self._vectors(missing), strict=True):
             outcomes[each.memory.id] = outcome
         return [outcomes.get(each.memory.id, each) for each in work]
+
+    async def _without(self, memory: Memory, error: CommonplaceError) -> Memory | CommonplaceError:
+        return await self.give_up(memory, error.message) if isinstance(error, Invalid) else error
 
     async def _vectors(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
         texts = [text for each in work for text in each.texts]
@@ -166,6 +178,7 @@ class Embed:
             if not memory.ready:
                 endpoints = await self._notify.endpoints(memory.tenant)
                 deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
+            ready = replace(ready, notify=None)  # who asked with the write is told of it, and not of later changes
             await self._memories.settle(ready, embedding, memory.passages, staged(deliveries))
         except Conflict:
             return memory
@@ -211,7 +224,3 @@ def _documents(work: _Work) -> list[Document]:
         Document.of(work.memory, number, text, vector)
         for number, (text, vector) in enumerate(zip(work.texts, vectors, strict=True))
     ]
-
-
-async def _failed(error: CommonplaceError) -> CommonplaceError:
-    return error

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from commonplace.model.errors import CommonplaceError, Conflict, Invalid
+from commonplace.model.errors import CommonplaceError, Conflict, Invalid, Unavailable
 from commonplace.ports.world import Clock
 from commonplace.rows.requests import NamedRequest, NamedRequests
 
@@ -36,8 +36,8 @@ class Once:
         """The answer of ``act``, or of the earlier request under this key; ``request`` is all that it depends on.
 
         Raises ``Invalid`` for another request under the same key, ``Conflict`` while the first one is in work. A
-        request that fails is forgotten. If the process dies between the effect and the answer, the effect can happen
-        again after ``LOCKED``.
+        request that is refused is forgotten. If the process dies between the effect and the answer, or a part of the
+        service fails, the effect can happen again after ``LOCKED``.
         """
         if len(key) > LONGEST_KEY:
             raise Invalid.field("Idempotency-Key", f"Must be at most {LONGEST_KEY} characters")
@@ -62,6 +62,8 @@ class Once:
             await self._requests.claim(named, over=earlier)
         try:
             answered = await act()
+        except Unavailable:
+            raise  # it may have had its effect: the key stays locked for a while
         except CommonplaceError:
             await self._requests.release(named)
             raise

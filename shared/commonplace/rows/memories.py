@@ -134,8 +134,8 @@ class Memories:
             "passages": memory.passages,
             "ready_at": memory.ready_at,
             "marked_at": memory.marked_at,
-            "work_key": None if memory.marked_at is None else keys.pending(memory.id),
-            "work_at": None if memory.marked_at is None else _work_at(memory.marked_at, memory.id),
+            **_marked(memory.marked_at, memory.id),
+            **_told(memory.notify),
         }
         update = Update(
             keys.memory(memory.tenant, memory.id),
@@ -268,6 +268,19 @@ def _list_key(tenant: str, scope: dict[str, str], name: str) -> str:
     return keys.members("memories", tenant, scope["store"], name, scope[name])
 
 
+def _marked(moment: datetime | None, id: str) -> dict[str, str | None]:
+    """The place in the ``work`` index of what the index has not caught up with since ``moment``."""
+    if moment is None:
+        return {"work_key": None, "work_at": None}
+    return {"work_key": keys.pending(id), "work_at": _work_at(moment, id)}
+
+
+def _told(notify: Notify | None) -> dict[str, str | None]:
+    if notify is None:
+        return {"notify_url": None, "notify_secret": None}
+    return {"notify_url": notify.url, "notify_secret": notify.secret}
+
+
 def _work_at(moment: datetime, id: str) -> str:
     return f"{keys.stamp(moment)}#{id}"
 
@@ -303,14 +316,12 @@ def _encoded(memory: Memory) -> dict[str, Value]:
             "marked_at": memory.marked_at,
             "expires_at": memory.expires_at,
             "archived_at": memory.archived_at,
-            "notify_url": None if memory.notify is None else memory.notify.url,
-            "notify_secret": None if memory.notify is None else memory.notify.secret,
+            **_told(memory.notify),
             "claim": memory.claim,
             "listing_key": _list_key(memory.tenant, scope, "store"),
             "listing_at": f"{keys.stamp(memory.created_at)}#{memory.id}",
             **listing,
-            "work_key": None if memory.marked_at is None else keys.pending(memory.id),
-            "work_at": None if memory.marked_at is None else _work_at(memory.marked_at, memory.id),
+            **_marked(memory.marked_at, memory.id),
             "expiring_key": None if memory.expires_at is None else keys.expiring(memory.id),
             "expiring_at": None if memory.expires_at is None else _work_at(memory.expires_at, memory.id),
         }
@@ -328,8 +339,7 @@ def _buried(tombstone: Tombstone) -> dict[str, Value]:
             "spaces": text(tombstone.spaces),
             "deleted_at": tombstone.deleted_at,
             "marked_at": tombstone.marked_at,
-            "work_key": None if tombstone.marked_at is None else keys.pending(tombstone.id),
-            "work_at": None if tombstone.marked_at is None else _work_at(tombstone.marked_at, tombstone.id),
+            **_marked(tombstone.marked_at, tombstone.id),
             TTL_ATTRIBUTE: int((tombstone.deleted_at + TOMBSTONE_LIFE).timestamp()),
         }
     )
