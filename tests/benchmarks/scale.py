@@ -17,7 +17,7 @@ from commonplace.model.document import Document
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory, State, Tier, content_hash
 from commonplace.model.scope import DEFAULT_STORE, Scope
-from commonplace.rows.memories import Entry
+from commonplace.rows.memory_writes import Entry
 from fakes import FakeEmbedder
 from world import TENANT, World
 

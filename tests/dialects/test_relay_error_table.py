@@ -21,7 +21,7 @@ from commonplace.model.errors import (
 )
 from commonplace.ports.table import ConditionFailed
 from commonplace.ports.world import Refused, Unreachable
-from commonplace.rows.memories import Duplicate
+from commonplace.rows.memory_writes import Duplicate
 from world import Client, World
 
 INSIDE: set[type[CommonplaceError]] = {ConditionFailed, Refused, Unreachable, Duplicate}

@@ -12,7 +12,7 @@ import pytest
 from mangum import Mangum
 
 from commonplace.model.memory import State
-from commonplace.rows.memories import Entry
+from commonplace.rows.memory_writes import Entry
 from relay_routes import KEYS, REQUEST_ID
 from sweeper.app import sweep
 from template import load

@@ -15,7 +15,7 @@ from commonplace.model.webhook import Answer
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Check, Delete, Item, Key, Put, Slice, Table, Update, Write
 from commonplace.ports.table import Query as TableQuery
-from commonplace.rows.memories import Entry
+from commonplace.rows.memory_writes import Entry
 from commonplace.wiring import Services
 from gateway import Gateway
 from golden import FILES, played

@@ -15,7 +15,8 @@ from commonplace.ports.table import MAX_TRANSACTION, Query
 from commonplace.rows import keys
 from commonplace.rows.agents import Agents
 from commonplace.rows.codec import per_chunk
-from commonplace.rows.memories import MAX_COMMIT_BYTES, Duplicate, Entry, Memories
+from commonplace.rows.memories import Memories
+from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Duplicate, Entry
 from fakes import START
 from steps import EVERYTHING
 from world import OTHER_TENANT, TENANT, World

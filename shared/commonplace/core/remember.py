@@ -20,7 +20,8 @@ from commonplace.ports.index import Index
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows import keys
-from commonplace.rows.memories import Duplicate, Entry, Memories
+from commonplace.rows.memories import Memories
+from commonplace.rows.memory_writes import Duplicate, Entry
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.webhooks import staged
 

@@ -1,0 +1,137 @@
+"""The writes that belong together when a memory comes, changes or goes, and what their failure means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from commonplace.model.errors import CommonplaceError, Conflict, NotFound
+from commonplace.model.memory import Memory
+from commonplace.model.space import Embedding
+from commonplace.ports.table import (
+    MAX_TRANSACTION,
+    Absent,
+    Check,
+    Delete,
+    Item,
+    Key,
+    Present,
+    Put,
+)
+from commonplace.rows import keys
+from commonplace.rows.codec import Reader, chunks, per_chunk, text
+from commonplace.rows.commit import Staged, changed_meanwhile
+from commonplace.rows.figures import Count, tallied
+from commonplace.rows.memory_items import encoded, living
+from commonplace.rows.sessions import contribution
+
+MAX_COMMIT_BYTES = 3_000_000
+"""Of the 4 MB that a transaction may have."""
+
+
+class Duplicate(CommonplaceError):
+    """The content is already stored in this scope, as the memory ``id``."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__("This content is already stored")
+        self.id = id
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A new memory with what is written in the same breath.
+
+    ``writer`` is the name of the agent that contributes to the memory's session, where that session is a registered
+    one (which must still be there); ``also`` are other staged rows, such as deliveries.
+    """
+
+    memory: Memory
+    writer: str | None = None
+    also: tuple[Staged, ...] = ()
+
+
+def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """The entries in groups that each fit into one transaction, in which no claim may stand twice."""
+    groups: list[list[Entry]] = []
+    own, size, shared, claims = 0, 0, set[Key](), set[tuple[str, str]]()
+    for entry in entries:
+        memory = entry.memory
+        writes = 1 + len(entry.also) + (memory.claim is not None)
+        bytes_ = 4 * len(memory.content) + len(text(memory.metadata)) * 4
+        touched = {count.key for count in counts(memory, 1)} | {write.key for write in _session_writes(entry)}
+        claim = set() if memory.claim is None else {(memory.tenant, memory.claim)}
+        full = own + writes + len(shared | touched) > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES
+        if full or claim & claims or not groups:
+            groups.append([])
+            own, size, shared, claims = 0, 0, set(), set()
+        groups[-1].append(entry)
+        own, size, shared, claims = own + writes, size + bytes_, shared | touched, claims | claim
+    return groups
+
+
+def additions(entries: Sequence[Entry]) -> list[Staged]:
+    """The writes of new memories: each with its claim, its session and what else it brings; the counters added up."""
+    writes: list[Staged] = []
+    sessions: dict[Key, Staged] = {}
+    for entry in entries:
+        memory = entry.memory
+        writes.append(Staged(Put(keys.memory(memory.tenant, memory.id), encoded(memory), Absent())))
+        if memory.claim is not None:
+            claim = Put(keys.claimed(memory.tenant, memory.claim), {"noun": "claim", "memory": memory.id}, Absent())
+            writes.append(Staged(claim, _duplicate))
+        sessions.update({write.key: Staged(write, _no_session) for write in _session_writes(entry)})
+        writes += entry.also
+    counters = tallied(count for entry in entries for count in counts(entry.memory, 1))
+    return [*writes, *sessions.values(), *counters]
+
+
+def _session_writes(entry: Entry) -> list[Check | Put]:
+    memory = entry.memory
+    if entry.writer is None or memory.scope.session is None:
+        return []
+    return [
+        Check(keys.session(memory.tenant, memory.scope.session), Present()),
+        contribution(memory.tenant, memory.scope.session, entry.writer),
+    ]
+
+
+def counts(memory: Memory, by: int) -> list[Count]:
+    """What a memory counts for: its store, and its agent and its session there."""
+    at = memory.created_at if by > 0 else None
+    store = memory.scope.store
+    within = [("store", None), ("agent", memory.scope.agent), ("session", memory.scope.session)]
+    return [
+        Count(keys.figures(memory.tenant, noun, store, *([] if id is None else [id])), "memories", by, at)
+        for noun, id in within
+        if noun == "store" or id is not None
+    ]
+
+
+def vectors(memory: Memory, embedding: Embedding, before: int) -> list[Staged]:
+    """The writes of a memory's vectors over those of ``before`` passages."""
+    parts = chunks(embedding)
+    name = embedding.space.name
+    writes = [
+        Staged(
+            Put(
+                keys.vectors(memory.tenant, memory.id, name, number),
+                {"noun": "vectors", "content_revision": memory.content_revision, "vectors": data},
+            )
+        )
+        for number, data in enumerate(parts)
+    ]
+    surplus = range(len(parts), -(-before // per_chunk(embedding.space)))
+    return writes + [Staged(Delete(keys.vectors(memory.tenant, memory.id, name, number))) for number in surplus]
+
+
+def gone_or_changed(item: Item | None) -> CommonplaceError:
+    """What it means that a memory is not at the revision that was expected."""
+    if living(item) is None:
+        return NotFound("memory")
+    return Conflict("The memory was changed at the same time")
+
+
+def _no_session(_: Item | None) -> CommonplaceError:
+    return NotFound("session")
+
+
+def _duplicate(item: Item | None) -> CommonplaceError:
+    return changed_meanwhile(item) if item is None else Duplicate(Reader(item.attributes).string("memory"))
