@@ -1,7 +1,7 @@
 """MemoryRelay: agents, API keys, webhooks, health."""
 
 from commonplace import __version__
-from commonplace.dialects.relay import requests, responses
+from commonplace.dialects.relay import account_requests, query, responses
 from commonplace.dialects.relay.fields import decoded
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.agent import Agent
@@ -23,11 +23,11 @@ def _agents(services: Services) -> list[Operation]:
         return responses.agent(agent, figures[agent.id])
 
     async def create(call: Call) -> Reply:
-        agent, created = await enlist.create(call.tenant, decoded(requests.AgentBody, call.json()).order())
+        agent, created = await enlist.create(call.tenant, decoded(account_requests.AgentBody, call.json()).order())
         return Reply(await shown(agent), 201 if created else 200)
 
     async def listing(call: Call) -> Reply:
-        paging = requests.Paging(call.query)
+        paging = query.Paging(call.query)
         page = await enlist.page(call.tenant, limit=paging.limit, offset=paging.offset, cursor=paging.cursor)
         figures = await enlist.figures(call.tenant, [agent.id for agent in page.items])
         return Reply(responses.page(page, [responses.agent(agent, figures[agent.id]) for agent in page.items]))
@@ -36,7 +36,7 @@ def _agents(services: Services) -> list[Operation]:
         return Reply(await shown(await enlist.get(call.tenant, call.path["id"])))
 
     async def change(call: Call) -> Reply:
-        body = decoded(requests.AgentChangeBody, call.json())
+        body = decoded(account_requests.AgentChangeBody, call.json())
         return Reply(await shown(await enlist.change(call.tenant, call.path["id"], body.change())))
 
     async def remove(call: Call) -> Reply:
@@ -61,7 +61,7 @@ def _webhooks(services: Services) -> list[Operation]:
     subscribe = services.subscribe
 
     async def create(call: Call) -> Reply:
-        body = decoded(requests.WebhookBody, call.json())
+        body = decoded(account_requests.WebhookBody, call.json())
         return Reply(responses.webhook(await subscribe.add(call.tenant, body.order(call.caller))), 201)
 
     async def listing(call: Call) -> Reply:
@@ -73,7 +73,7 @@ def _webhooks(services: Services) -> list[Operation]:
         return Reply(responses.webhook(await subscribe.get(call.tenant, call.path["id"])))
 
     async def change(call: Call) -> Reply:
-        body = decoded(requests.WebhookChangeBody, call.json())
+        body = decoded(account_requests.WebhookChangeBody, call.json())
         return Reply(responses.webhook(await subscribe.change(call.tenant, call.path["id"], body.change())))
 
     async def remove(call: Call) -> Reply:
@@ -93,7 +93,7 @@ def _webhooks(services: Services) -> list[Operation]:
 def _keys(services: Services) -> list[Operation]:
     async def create(call: Call) -> Reply:
         now = services.clock.now()
-        body = decoded(requests.KeyBody, call.json())
+        body = decoded(account_requests.KeyBody, call.json())
         token, key = await services.admit.mint(body.order(call.caller, services.settings.environment, now))
         return Reply(responses.key(token, key, now), 201)
 

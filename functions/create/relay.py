@@ -1,7 +1,7 @@
 """MemoryRelay: POST /v1/memories, /v2/memories, /v1/memories/batch."""
 
 from commonplace.core.remember import Remembered
-from commonplace.dialects.relay import requests, responses
+from commonplace.dialects.relay import memory_requests, responses
 from commonplace.dialects.relay.errors import entry
 from commonplace.dialects.relay.fields import decoded
 from commonplace.http.endpoint import Call, Operation, Reply
@@ -16,14 +16,14 @@ def operations(services: Services) -> list[Operation]:
     """The endpoints."""
 
     async def create(call: Call) -> Reply:
-        body = decoded(requests.CreateBody, call.json())
+        body = decoded(memory_requests.CreateBody, call.json())
         (outcome,) = (await services.remember.now(call.tenant, [body.draft()])).outcomes
         if isinstance(outcome, CommonplaceError):
             raise outcome
         return Reply(responses.memory(outcome.memory, duplicate=outcome.duplicate))
 
     async def create_later(call: Call) -> Reply:
-        body = decoded(requests.CreateLaterBody, call.json())
+        body = decoded(memory_requests.CreateLaterBody, call.json())
         if body.webhook_url is not None:
             await services.subscribe.allow("webhook_url", body.webhook_url)
         outcome = await services.remember.later(call.tenant, body.order(call.caller))
@@ -31,7 +31,7 @@ def operations(services: Services) -> list[Operation]:
 
     async def create_batch(call: Call) -> Reply:
         began = services.clock.now()
-        body = decoded(requests.BatchBody, call.json())
+        body = decoded(memory_requests.BatchBody, call.json())
         drafts = body.drafts()
         batch = await services.remember.now(call.tenant, [draft for draft in drafts if isinstance(draft, Draft)])
         written = iter(batch.outcomes)
@@ -52,7 +52,7 @@ def operations(services: Services) -> list[Operation]:
 
 def _item(number: int, item: Json, draft: Draft | Invalid, outcome: Remembered | CommonplaceError) -> responses.Object:
     content = draft.content if isinstance(draft, Draft) else ""
-    client = requests.client_id(item)
+    client = memory_requests.client_id(item)
     if isinstance(outcome, CommonplaceError):
         return responses.batch_item(number, content, client, None, (outcome.message, entry(outcome)[1]))
     return responses.batch_item(number, content, client, outcome.memory.id, None)

@@ -1,6 +1,6 @@
 """MemoryRelay: one memory, the list of them, and their upkeep."""
 
-from commonplace.dialects.relay import requests, responses
+from commonplace.dialects.relay import memory_requests, query, responses
 from commonplace.dialects.relay.fields import decoded
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Permission
@@ -13,14 +13,14 @@ def operations(services: Services) -> list[Operation]:
     """The endpoints."""
 
     async def listing(call: Call) -> Reply:
-        paging = requests.Paging(call.query, most=requests.MOST_LISTED, clamp=True)
-        with_vectors = requests.flag_of("include_embeddings", call.query)
+        paging = query.Paging(call.query, most=memory_requests.MOST_LISTED, clamp=True)
+        with_vectors = query.flag_of("include_embeddings", call.query)
         agent = None
         if call.query.get("agent_id"):
             agent = await services.enlist.find(call.tenant, call.query["agent_id"])
             if agent is None:
                 return Reply(responses.page(Page((), None, 0), []))
-        filter = requests.list_filter(call.query, None if agent is None else agent.id)
+        filter = memory_requests.list_filter(call.query, None if agent is None else agent.id)
         page = await services.browse.page(
             call.tenant, filter, limit=paging.limit, offset=paging.offset, cursor=paging.cursor
         )
@@ -35,11 +35,11 @@ def operations(services: Services) -> list[Operation]:
         return Reply(responses.status(await services.browse.get(call.tenant, call.path["id"])))
 
     async def change(call: Call) -> Reply:
-        body = decoded(requests.ChangeBody, call.json())
+        body = decoded(memory_requests.ChangeBody, call.json())
         return Reply(responses.memory(await services.revise(call.tenant, call.path["id"], body.change())))
 
     async def weigh(call: Call) -> Reply:
-        body = decoded(requests.ImportanceBody, call.json())
+        body = decoded(memory_requests.ImportanceBody, call.json())
         return Reply(responses.memory(await services.revise(call.tenant, call.path["id"], body.change())))
 
     async def remove(call: Call) -> Reply:
@@ -47,7 +47,7 @@ def operations(services: Services) -> list[Operation]:
         return Reply({"id": call.path["id"], "object": "memory", "deleted": True})
 
     async def maintain(call: Call) -> Reply:
-        body = decoded(requests.MaintenanceBody, call.json())
+        body = decoded(memory_requests.MaintenanceBody, call.json())
         demoted = await services.revise.demote(call.tenant, DEFAULT_STORE)
         return Reply({"action": body.action, "demoted_count": demoted})
 

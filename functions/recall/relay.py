@@ -1,7 +1,7 @@
 """MemoryRelay: the context build on its three paths."""
 
 from commonplace.core.recall import Context
-from commonplace.dialects.relay import requests, responses
+from commonplace.dialects.relay import responses, search_requests
 from commonplace.dialects.relay.fields import decoded
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Permission
@@ -13,7 +13,7 @@ PATHS = ("/v2/context/build", "/v1/memories/context", "/v2/context")
 def operations(services: Services) -> list[Operation]:
     """The endpoints."""
 
-    async def built(tenant: str, body: requests.ContextBody) -> Context:
+    async def built(tenant: str, body: search_requests.ContextBody) -> Context:
         agent = None
         if body.agent_id is not None:
             agent = await services.enlist.find(tenant, body.agent_id)
@@ -24,7 +24,7 @@ def operations(services: Services) -> list[Operation]:
 
     async def build(call: Call) -> Reply:
         began = services.clock.now()
-        context = await built(call.tenant, decoded(requests.ContextBody, call.json()))
+        context = await built(call.tenant, decoded(search_requests.ContextBody, call.json()))
         spent = services.clock.now() - began
         return Reply(responses.context(context, round(spent.total_seconds() * 1000)))
 

@@ -1,6 +1,6 @@
 """MemoryRelay: POST /v1/memories/search."""
 
-from commonplace.dialects.relay import requests, responses
+from commonplace.dialects.relay import responses, search_requests
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Permission
 from commonplace.model.hit import Results
@@ -11,7 +11,7 @@ def operations(services: Services) -> list[Operation]:
     """The endpoints."""
 
     async def search(call: Call) -> Reply:
-        body = requests.search_body(call.json(), call.query)
+        body = search_requests.search_body(call.json(), call.query)
         agent = None
         if body.agent_id is not None:
             agent = await services.enlist.find(call.tenant, body.agent_id)

@@ -13,9 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
-from scale import pages
-
+from benchmarks.load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
+from benchmarks.scale import pages
 from service import Service
 
 SEARCHED_AT = 3_000

@@ -175,7 +175,7 @@ async def test_metadata_conditions_give_the_answer_of_the_filter_in_both_arms(wr
 
 
 async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(writer: Writer) -> None:
-    dice = random.Random(7)  # noqa: S311 - a test that has to draw the same each time
+    dice = random.Random(7)
 
     def some(*choices: Any) -> Any:
         return dice.choice(choices)

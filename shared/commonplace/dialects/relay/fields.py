@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import PydanticCustomError
@@ -66,6 +66,7 @@ def encodable(text: str) -> bool:
     return True
 
 
+TierName = Literal["hot", "warm", "cold"]
 Text = Annotated[str, StringConstraints(max_length=MOST_NAME)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME), AfterValidator(lambda t: _told(t, "Name"))]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME)]
