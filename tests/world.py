@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,12 @@ class SwitchedQueue(Queue):
 
 
 class SwitchedTable(Table):
-    """A table that can be taken down."""
+    """A table that can be taken down. ``meanwhile`` happens once, just before the next write."""
 
     def __init__(self, inner: SqliteTable) -> None:
         self.inner = inner
         self.down = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def get(self, key: Key) -> Item | None:
         self._demand()
@@ -66,6 +67,9 @@ class SwitchedTable(Table):
 
     async def transact(self, writes: Sequence[Write]) -> None:
         self._demand()
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         # CPython 3.11 does not trace what follows an error that is thrown into a coroutine, so coverage would not see it.
         (failure,) = await asyncio.gather(self.inner.transact(writes), return_exceptions=True)
         if failure is not None:

@@ -201,6 +201,17 @@ async def test_giving_up_leaves_a_changed_and_a_deleted_memory_alone(world: Worl
     assert await world.services.memories.get(TENANT, deleted.id) is None
 
 
+async def test_giving_up_leaves_alone_what_is_changed_at_the_same_time(world: World) -> None:
+    memory = await pending(world)
+
+    async def changed() -> None:
+        await world.services.revise(TENANT, memory.id, Change(metadata={"a": 1}))
+
+    world.table.meanwhile = changed
+    assert await world.services.embed.give_up(memory, "too late") == memory
+    assert (await row(world, memory.id)).ready
+
+
 async def test_giving_up_on_newer_facts_leaves_a_memory_found_by_its_old_ones(world: World) -> None:
     memory = await written(world)
     world.index.down = True
