@@ -23,7 +23,9 @@ Prepare = Callable[[apsw.Connection], None]
 READERS = 2
 BUSY_MS = 10_000
 MOST_IN_A_COMMIT = 256
-CACHE_KIB = 32 * 1024
+CACHE_KIB = 8 * 1024
+MAPPED_BYTES = 1 << 30
+"""Of the file, so much is read from memory that the connections share, and not through a cache of each."""
 
 
 class _Job(Generic[T]):
@@ -116,6 +118,7 @@ class Database:
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("synchronous", "full")
         connection.pragma("cache_size", -CACHE_KIB)
+        connection.pragma("mmap_size", MAPPED_BYTES)
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
