@@ -24,8 +24,8 @@ READERS = 2
 BUSY_MS = 10_000
 MOST_IN_A_COMMIT = 256
 CACHE_KIB = 8 * 1024
-MAPPED_BYTES = 1 << 30
-"""Of the file, so much is read from memory that the connections share, and not through a cache of each."""
+READER_CACHE_KIB = 24 * 1024
+"""What a reading thread keeps in memory: it scans vectors, 1.5 KB each, again and again."""
 
 
 class _Job(Generic[T]):
@@ -113,28 +113,27 @@ class Database:
         if self._closed:
             raise Unavailable("The storage is closed")
 
-    def _connect(self) -> apsw.Connection:
+    def _connect(self, cache_kib: int = CACHE_KIB) -> apsw.Connection:
         connection = apsw.Connection(self._path)
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("synchronous", "full")
-        connection.pragma("cache_size", -CACHE_KIB)
-        connection.pragma("mmap_size", MAPPED_BYTES)
+        connection.pragma("cache_size", -cache_kib)
         connection.enable_load_extension(True)
         connection.load_extension(sqlite_vec.loadable_path())
         connection.enable_load_extension(False)
         self._connections.append(connection)
         return connection
 
-    def _reading(self) -> apsw.Connection:
+    def _reading(self, cache_kib: int = CACHE_KIB) -> apsw.Connection:
         """The reading connection of this thread."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = self._connect()
+            connection = self._local.connection = self._connect(cache_kib)
         return connection
 
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         try:
-            connection = self._reading()
+            connection = self._reading(READER_CACHE_KIB)
             connection.execute("BEGIN")
             try:
                 return work(connection)
