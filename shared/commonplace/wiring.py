@@ -19,7 +19,8 @@ from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
 from commonplace.core.recall import Recall
-from commonplace.core.remember import Finder, Remember
+from commonplace.core.recognize import Recognize
+from commonplace.core.remember import Remember
 from commonplace.core.revise import Revise
 from commonplace.core.search import Search, Tuning
 from commonplace.core.subscribe import Subscribe
@@ -145,7 +146,7 @@ class Services:
     @cached_property
     def remember(self) -> Remember:
         """Writing."""
-        finder = Finder(self.memories, self.engines.index, self.embedder, self.clock)
+        recognize = Recognize(self.memories, self.engines.index, self.embedder, self.clock)
         return Remember(
             self.memories,
             self._sessions,
@@ -153,7 +154,7 @@ class Services:
             self.notify,
             self.embed,
             self.engines.embedding_queue,
-            finder,
+            recognize,
             self.clock,
             self.ids,
         )

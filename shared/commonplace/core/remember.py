@@ -3,20 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from commonplace.core.embed import Embed, message
 from commonplace.core.enlist import Enlist, well_formed
 from commonplace.core.notify import Notify
-from commonplace.core.passages import passages
+from commonplace.core.recognize import Recognize
 from commonplace.model.agent import Agent
-from commonplace.model.document import Probe
-from commonplace.model.errors import CommonplaceError, Invalid, NotFound, Unavailable
-from commonplace.model.filter import Filter
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.memory import Draft, Memory, Tier, content_hash
 from commonplace.model.webhook import Delivery, EventType, Webhook
-from commonplace.ports.embedder import Embedder
-from commonplace.ports.index import Index
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows import keys
@@ -64,7 +60,7 @@ class Remember:
         notify: Notify,
         embed: Embed,
         queue: Queue,
-        finder: "Finder",
+        recognize: Recognize,
         clock: Clock,
         ids: Ids,
     ) -> None:
@@ -74,7 +70,7 @@ class Remember:
         self._notify = notify
         self._embed = embed
         self._queue = queue
-        self._finder = finder
+        self._recognize = recognize
         self._clock = clock
         self._ids = ids
 
@@ -129,7 +125,7 @@ class Remember:
                 continue
             memory = self._memory(tenant, draft, agent if isinstance(agent, Agent) else None)
             if draft.duplicate_threshold is not None:
-                twin = await self._finder.twin(memory, draft.duplicate_threshold)
+                twin = await self._recognize(memory, draft.duplicate_threshold)
                 if twin is not None:
                     outcomes[number] = Remembered(twin, duplicate=True)
                     continue
@@ -211,48 +207,6 @@ class Remember:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
         writer = agent.name if isinstance(agent, Agent) and registered else None
         return _Planned(Entry(memory, writer, staged(deliveries)), deliveries)
-
-
-class Finder:
-    """Finds what a new memory would repeat."""
-
-    def __init__(self, memories: Memories, index: Index, embedder: Embedder, clock: Clock) -> None:
-        self._memories = memories
-        self._index = index
-        self._embedder = embedder
-        self._clock = clock
-
-    async def twin(self, memory: Memory, threshold: float) -> Memory | None:
-        """A searchable memory of the same scope whose cosine to this one is at least ``threshold``, the nearest first.
-
-        Texts of more than one passage repeat each other only to the letter: one equal passage is no proof.
-        None also when the vectors cannot be asked: a repeated memory is a smaller harm than a lost one.
-        """
-        scope = memory.scope
-        filter = Filter(
-            store=scope.store,
-            user=scope.user,
-            agent=scope.agent,
-            session=scope.session,
-            project=scope.project,
-            confidential=True,
-        )
-        try:
-            texts = passages(memory, self._embedder.tokens, self._embedder.window)
-            (vector,) = await self._embedder.embed(texts[:1])
-            probe = Probe(tenant=memory.tenant, vector=vector, text=None, k=10)
-            arm = (await self._index.search(self._embedder.space, probe, filter)).vectors
-        except (Unavailable, Invalid):
-            return None
-        near = [candidate for candidate in arm.candidates if candidate.score >= threshold]
-        rows = await self._memories.many(memory.tenant, [candidate.memory for candidate in near])
-        found = (rows.get(candidate.memory) for candidate in near)
-        now = self._clock.now()
-        return next((row for row in found if row and self._repeats(memory, row, len(texts) > 1, now)), None)
-
-    def _repeats(self, memory: Memory, row: Memory, long: bool, now: datetime) -> bool:
-        alike = row.content_hash == memory.content_hash or not (long or row.passages > 1)
-        return alike and row.ready and row.scope == memory.scope and not row.expired(now)
 
 
 def _done(

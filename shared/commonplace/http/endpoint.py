@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from commonplace.core.once import Answered, Once
@@ -130,8 +130,9 @@ def application(
 
         return serve
 
-    async def unknown(request: Request) -> Response:
-        return await failed(request, NotFound("route"))
+    async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await failed(Request(scope), NotFound("route"))
+        await response(scope, receive, send)
 
     async def broken(request: Request, _: Exception) -> Response:
         return await failed(request, None)
@@ -141,16 +142,13 @@ def application(
         for prefix in dialect.prefixes
         for operation in operations
     ]
-    anything = Route("/{anything:path}", unknown)
-    anything.methods = (
-        None  # of any method: Starlette takes a function for GET alone, and says 405 to the others itself
-    )
-    router = Router([*routes, anything], redirect_slashes=False, default=anything.app)
+    # The mount takes every path and method that is left, where Starlette would say 405; a path with a newline not even that.
+    router = Router([*routes, Mount("/", app=unknown)], redirect_slashes=False, default=unknown)
     return Application(router, broken, ids)
 
 
 class Application:
-    """An ASGI application. Around the router: a request id, one slash at the start of the path, and an answer whatever happens."""
+    """An ASGI application. Around the router: a request id, single slashes, and an answer whatever happens."""
 
     def __init__(
         self,
