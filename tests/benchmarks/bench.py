@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
 from benchmarks.scale import pages
+from commonplace.adapters.embedded.onnx import OnnxEmbedder
 from service import Service
 
 SEARCHED_AT = 3_000
@@ -141,6 +142,24 @@ async def searched(client: Client, count: int) -> None:
     print(f"search over {count} memories: p50 {1000 * share(times, 50):.1f} ms, p95 {1000 * share(times, 95):.1f} ms")
 
 
+async def bare() -> None:
+    """Prints what the embedder does by itself on this machine now, which bounds everything else."""
+    embedder = OnnxEmbedder()
+    await embedder.load()
+    texts = [body["content"] for body in synthetic(640, 1)]
+    await embedder.embed(texts[:64])
+    began = time.perf_counter()
+    await asyncio.gather(*(embedder.embed(texts[start : start + 64]) for start in range(0, len(texts), 64)))
+    rate = len(texts) / (time.perf_counter() - began)
+    times: list[float] = []
+    for text in texts[:100]:
+        began = time.perf_counter()
+        await embedder.embed([" ".join(text.split()[:8])])
+        times.append(time.perf_counter() - began)
+    embedder.close()
+    print(f"the bare embedder: {rate:.0f} texts/s; one query {1000 * share(times, 50):.1f} ms")
+
+
 async def run(url: str, key: str, files: list[Path], pid: int | None) -> None:
     """Everything that goes over HTTP."""
     client = Client(url, key)
@@ -167,6 +186,7 @@ def main() -> None:
     if arguments.url:
         asyncio.run(run(arguments.url, arguments.key, arguments.files, None))
     else:
+        asyncio.run(bare())
         with tempfile.TemporaryDirectory() as folder:
             service = Service(Path(folder))
             print(f"first start: {service.start():.2f} s")

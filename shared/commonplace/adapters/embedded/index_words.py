@@ -89,27 +89,30 @@ def search(connection: apsw.Connection, partition: Partition, plan: Plan, text: 
     terms = _counted(connection, partition, Analyzer(connection).query(text))
     if not terms:
         return ()
-    few = sum(term.documents for term in terms) <= CANDIDATES
-    if not few and plan.rows is not None and plan.rows <= NARROW:
-        return ranked(_all(connection, partition, plan), terms, None, k)
-    total = connection.execute(partition.sql("SELECT coalesce(max(id), 0) FROM documents_#")).get
-    return ranked(_found(connection, partition, plan, terms, k), terms, int(total), k)
+    total = plan.rows or int(connection.execute(partition.sql("SELECT coalesce(max(id), 0) FROM documents_#")).get)
+    if sum(term.documents for term in terms) <= CANDIDATES:
+        question = " OR ".join(term.quoted for term in terms)
+        return ranked(list(_matching(connection, partition, plan, question).values()), terms, total, k, complete=True)
+    if plan.rows is not None and plan.rows <= NARROW:
+        return ranked(_all(connection, partition, plan), terms, total, k, complete=True)
+    return ranked(_found(connection, partition, plan, terms, k), terms, total, k, complete=False)
 
 
-def ranked(rows: Sequence[Row], terms: Sequence[Term], total: int | None, k: int) -> tuple[Candidate, ...]:
+def ranked(rows: Sequence[Row], terms: Sequence[Term], total: int, k: int, *, complete: bool) -> tuple[Candidate, ...]:
     """The ``k`` best rows by BM25, those without any of the terms left out.
 
     score = sum over terms of ln(1 + (N - n + 0.5) / (n + 0.5)) * f / (f + K1 * (1 - B + B * length / mean length)),
-    with f the term's occurrences in the document (Lucene's form). N is ``total`` and n the term's own count of
-    documents; without ``total`` both are counted in the rows. The mean length is always that of the rows.
+    with f the term's occurrences in the document (Lucene's form). N is ``total``, the documents that the filter leaves;
+    n is counted in the rows where these are ``complete`` (all that have any of the terms), else it is the term's own
+    count, in which the filter has no part. The mean length is always that of the rows.
     """
     if not rows or not terms:
         return ()
     tokens = np.frombuffer(b"".join(row[3] for row in rows), dtype="<u4")
     lengths = np.fromiter((len(row[3]) // 4 for row in rows), dtype=np.int64, count=len(rows))
     frequencies = _frequencies(tokens, lengths, terms)
-    counts = np.array([term.documents for term in terms]) if total is not None else (frequencies > 0).sum(axis=0)
-    number = len(rows) if total is None else max(total, int(counts.max()))
+    counts = (frequencies > 0).sum(axis=0) if complete else np.array([term.documents for term in terms])
+    number = max(total, int(counts.max()))
     weights = np.log1p((number - counts + 0.5) / (counts + 0.5))
     norms = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0))
     scores = (weights * frequencies / (frequencies + norms[:, None])).sum(axis=1)
