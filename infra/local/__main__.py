@@ -1,6 +1,7 @@
 """The whole service in one process, composed from template.yaml. README.md lists its settings."""
 
 import asyncio
+import ctypes
 import importlib
 import logging
 import os
@@ -26,6 +27,7 @@ from template import Scheduled, Template, load
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 HOST = "127.0.0.1"
 DEFAULT_PORT = "8787"
+M_ARENA_MAX = -8  # malloc.h
 LAST_PORT = 65_535
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pools of the published clients keep a connection."""
@@ -121,6 +123,13 @@ Find it:
 Ctrl-C stops the service; the data stays."""
 
 
+def _few_arenas() -> None:
+    """Has the threads share memory: glibc gives each an arena of its own, which keeps what its thread once used."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 2)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
         raise SettingError(f"PORT must be a number between 1 and {LAST_PORT}, not {text!r}")
@@ -129,6 +138,7 @@ def _port(text: str) -> int:
 
 def main() -> int:
     """Reads the settings and serves; the exit status."""
+    _few_arenas()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     # urllib3 would log the URLs of webhooks, which may hold secrets.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
