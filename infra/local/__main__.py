@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Coroutine
@@ -14,6 +15,7 @@ from typing import Any
 
 import uvicorn
 
+import logs
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.rows.apikeys import Secrets
@@ -35,8 +37,20 @@ KEEP_ALIVE_SECONDS = 75
 log = logging.getLogger("commonplace.local")
 
 
-async def serve(template: Template, settings: Settings, port: int, given_key: str | None) -> int:
-    """Serves until SIGINT or SIGTERM; the exit status."""
+def listening(port: int) -> socket.socket:
+    """A socket on the port. Raises ``SettingError`` if the port cannot be had."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise SettingError(f"port {port} cannot be used ({error.strerror}); set PORT to another") from error
+    return listener
+
+
+async def serve(template: Template, settings: Settings, listener: socket.socket, given_key: str | None) -> None:
+    """Serves until SIGINT or SIGTERM."""
     clock, ids = SystemClock(), RandomIds()
     engines = embedded(settings, clock)
     services = Services(settings, engines.engines, clock, ids)
@@ -44,8 +58,6 @@ async def serve(template: Template, settings: Settings, port: int, given_key: st
     key = await bootstrap(services.admit, Secrets(engines.table), fresh, given_key)
     config = uvicorn.Config(
         Gateway(template, applications(template, services)),
-        host=HOST,
-        port=port,
         lifespan="off",
         log_level="warning",
         access_log=False,
@@ -57,17 +69,15 @@ async def serve(template: Template, settings: Settings, port: int, given_key: st
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     beside = [asyncio.create_task(work) for work in background(template, services, engines)]
-    serving = asyncio.create_task(server.serve())
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
+    serving = asyncio.create_task(server.serve([listener]))
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    if server.started:
-        print(greeting(f"http://{HOST}:{port}", key, settings), flush=True)
+    print(greeting(f"http://{HOST}:{listener.getsockname()[1]}", key, settings), flush=True)
     await serving
     for task in beside:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
     engines.database.close()
-    return 0 if server.started else 1
 
 
 def background(template: Template, services: Services, engines: EmbeddedEngines) -> list[Coroutine[Any, Any, None]]:
@@ -139,18 +149,17 @@ def _port(text: str) -> int:
 def main() -> int:
     """Reads the settings and serves; the exit status."""
     _few_arenas()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # urllib3 would log the URLs of webhooks, which may hold secrets.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logs.start()
     template = load(TEMPLATE)
     defaults = {"COMMONPLACE_ENGINES": "embedded", "COMMONPLACE_ENVIRONMENT": "local"}
     try:
         settings = read({**template.variables, **defaults, **os.environ})
-        port = _port(os.environ.get("PORT") or DEFAULT_PORT)
+        listener = listening(_port(os.environ.get("PORT") or DEFAULT_PORT))
     except SettingError as error:
         print(f"commonplace: {error}", file=sys.stderr)
         return 2
-    return asyncio.run(serve(template, settings, port, os.environ.get("COMMONPLACE_API_KEY")))
+    asyncio.run(serve(template, settings, listener, os.environ.get("COMMONPLACE_API_KEY")))
+    return 0
 
 
 if __name__ == "__main__":

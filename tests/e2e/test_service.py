@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -43,15 +43,30 @@ def test_a_memory_of_fifty_thousand_characters_is_found_by_any_of_its_parts(runn
     ("name", "value"),
     [("COMMONPLACE_VECTOR_WEIGHT", "2"), ("COMMONPLACE_ENGINES", "abacus"), ("PORT", "none")],
 )
-def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path: Any, name: str, value: str) -> None:
-    done = subprocess.run(
+def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path: Path, name: str, value: str) -> None:
+    done = started({"COMMONPLACE_DATA": str(tmp_path), name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_starts(running: Service, tmp_path: Path) -> None:
+    done = started({"COMMONPLACE_DATA": str(tmp_path), "PORT": str(running.port)})
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"commonplace: port {running.port} cannot be used (Address already in use); set PORT to another\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def started(settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """What becomes of a start with these settings alone."""
+    return subprocess.run(
         [sys.executable, str(ROOT / "infra" / "local")],
-        env={"PYTHONPATH": f"{ROOT}/shared:{ROOT}/functions", "COMMONPLACE_DATA": str(tmp_path), name: value},
+        env={"PYTHONPATH": f"{ROOT}/shared:{ROOT}/functions", **settings},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert done.returncode == 2
-    assert name in done.stderr
-    assert "Traceback" not in done.stderr
