@@ -39,7 +39,10 @@ log = logging.getLogger("commonplace.local")
 
 def listening(port: int) -> socket.socket:
     """A socket on the port. Raises ``SettingError`` if the port cannot be had."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Without the protocol's number the event loop would not see TCP in it, and would leave Nagle's algorithm on: each
+    # small answer would then wait 40 ms for the client to acknowledge its headers.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
