@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +73,10 @@ async def serve(template: Template, settings: Settings, listener: socket.socket,
         signal.signal(number, lambda *_: None)
     beside = [asyncio.create_task(work) for work in background(template, services, engines)]
     serving = asyncio.create_task(server.serve([listener]))
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+    while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
-    print(greeting(f"http://{HOST}:{listener.getsockname()[1]}", key, settings), flush=True)
+    if server.started:
+        print(greeting(f"http://{HOST}:{listener.getsockname()[1]}", key, settings), flush=True)
     await serving
     for task in beside:
         task.cancel()
@@ -94,7 +95,7 @@ def background(template: Template, services: Services, engines: EmbeddedEngines)
     return work + [run_on_schedule(each, _scheduled(each, services, engines)) for each in template.schedules]
 
 
-def _scheduled(schedule: Scheduled, services: Services, engines: EmbeddedEngines) -> Any:
+def _scheduled(schedule: Scheduled, services: Services, engines: EmbeddedEngines) -> Callable[[], Awaitable[None]]:
     sweep = importlib.import_module(f"{schedule.function}.app").sweep
 
     async def run() -> None:
