@@ -20,11 +20,6 @@ ONE, TWO = Key("tenant", "one"), Key("tenant", "two")
 RAW_TWO = {"partition": {"S": "tenant"}, "sort": {"S": "two"}, "revision": {"N": "1E+1"}}
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Script:
     """A client that answers as it was told to, and remembers what it was asked."""
 

@@ -123,11 +123,6 @@ def loopback() -> Names:
     return Names(hooks_example=[["127.0.0.1"]])
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()

@@ -13,11 +13,6 @@ from commonplace.model.errors import Conflict, Unavailable
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def prepare(connection: apsw.Connection) -> None:
     connection.execute("CREATE TABLE IF NOT EXISTS words(word TEXT PRIMARY KEY)")
 

@@ -13,11 +13,6 @@ NOW = 1_800_000_000
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def table(tmp_path: Path) -> Iterator[SqliteTable]:
     database = Database(tmp_path / "purge.db", (prepare,))
     yield SqliteTable(database)

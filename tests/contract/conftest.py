@@ -36,11 +36,6 @@ QUEUES = {"sqlite": "sqlite_consumer", "sqs-moto": "moto_consumer"}
 DOWN_QUEUES = {"sqlite": "closed_sqlite_queue", "sqs": "unreachable_sqs_queue"}
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=list(TABLES.values()), ids=list(TABLES))
 def table(request: pytest.FixtureRequest) -> Table:
     found: Table = request.getfixturevalue(request.param)

@@ -41,11 +41,6 @@ ODD = (
 )
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module", params=["onnx"])
 async def embedder(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Embedder]:  # noqa: ARG001 - a fixture of the module needs the backend of the module
     assert request.param == "onnx"

@@ -17,11 +17,6 @@ from contract.index_writer import DIMENSION, EAST, INDEXES, SPACE, Writer, ids, 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=INDEXES)
 async def writer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Writer]:
     async with opened(request.param, tmp_path) as index:

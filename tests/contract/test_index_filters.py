@@ -20,11 +20,6 @@ from contract.index_writer import EAST, INDEXES, NOON, SPACE, Writer, ids, opene
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(params=INDEXES)
 async def writer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Writer]:
     async with opened(request.param, tmp_path) as index:

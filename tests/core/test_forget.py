@@ -193,3 +193,16 @@ async def test_a_deletion_is_told_to_webhooks_without_the_content(world: World) 
     assert posted.headers["x-memoryrelay-event"] == "memory.deleted"
     assert memory.id.encode() in posted.body
     assert b"secret word" not in posted.body
+
+
+async def test_a_memory_that_someone_else_deletes_meanwhile_does_not_stop_the_deletion_of_its_session(
+    world: World,
+) -> None:
+    memory = await written(world, scope=Scope(session="shared"))
+
+    async def deleted() -> None:
+        await world.services.forget(TENANT, memory.id)
+
+    world.table.meanwhile = deleted
+    await world.services.forget.whole_session(TENANT, "shared")
+    assert await world.services.memories.get(TENANT, memory.id) is None

@@ -68,18 +68,20 @@ class Forget:
         if job is None:
             await self.whole_session(tenant, session)
             return
-        filter = Filter(store=DEFAULT_STORE, session=session, confidential=True, archived=True)
-        listed = await self._memories.page(tenant, filter, limit=AT_ONCE)
-        await asyncio.gather(*(self._one(memory) for memory in listed.items))
+        await self._newest(tenant, session)
 
     async def whole_session(self, tenant: str, session: str) -> None:
         """Deletes all memories of a session, however many. Repeating it changes nothing."""
+        more = True
+        while more:
+            more = await self._newest(tenant, session)
+
+    async def _newest(self, tenant: str, session: str) -> bool:
+        """Deletes the newest memories of a session, and says whether there are more."""
         filter = Filter(store=DEFAULT_STORE, session=session, confidential=True, archived=True)
-        while True:
-            listed = await self._memories.page(tenant, filter, limit=AT_ONCE)
-            await asyncio.gather(*(self._one(memory) for memory in listed.items))
-            if listed.next is None:
-                return
+        listed = await self._memories.page(tenant, filter, limit=AT_ONCE)
+        await asyncio.gather(*(self._one(memory) for memory in listed.items))
+        return listed.next is not None
 
     async def _one(self, memory: Memory) -> None:
         try:

@@ -37,11 +37,10 @@ MOST_DIGITS = 400
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: its status, its JSON body, and headers beyond the usual ones."""
+    """An answer: its status and its JSON body."""
 
     body: object
     status: int = 200
-    headers: Mapping[str, str] | None = None
 
 
 class Dialect(Protocol):
@@ -107,7 +106,7 @@ def application(
 
     async def failed(request: Request, error: CommonplaceError | None) -> Response:
         status, body, headers = dialect.failure(error, request.state.request_id)
-        return _response(Reply(body, status, headers), request.state.request_id)
+        return _sent(_text(body), status, headers, request.state.request_id)
 
     def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
@@ -188,19 +187,18 @@ async def _answered(request: Request, operation: Operation, call: Call, once: On
     """What the operation answers; what it answered before to a write with the same Idempotency-Key."""
     key = request.headers.get("idempotency-key")
     if not key or call.principal is None or operation.method != "POST" or operation.permission is Permission.READ:
-        return _response(await operation.act(call), call.request_id)
-    headers: Mapping[str, str] = {}
-
-    async def act() -> Answered:
-        nonlocal headers
-        reply = await operation.act(call)
-        headers = reply.headers or {}
-        return Answered(reply.status, _text(reply.body))
+        answered = await _acted(operation, call)
+        return _sent(answered.body, answered.status, {}, call.request_id)
 
     whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body])
-    answered = await once(call.tenant, key, whole, act)
-    headers = {"idempotent-replayed": "true"} if answered.repeated else headers
+    answered = await once(call.tenant, key, whole, lambda: _acted(operation, call))
+    headers = {"idempotent-replayed": "true"} if answered.repeated else {}
     return _sent(answered.body, answered.status, headers, call.request_id)
+
+
+async def _acted(operation: Operation, call: Call) -> Answered:
+    reply = await operation.act(call)
+    return Answered(reply.status, _text(reply.body))
 
 
 def normalised(path: str) -> str:
@@ -254,10 +252,6 @@ async def _body(request: Request, limit: int) -> bytes:
             raise TooLarge(f"The request body is larger than {limit} bytes")
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _response(reply: Reply, request_id: str) -> Response:
-    return _sent(_text(reply.body), reply.status, reply.headers or {}, request_id)
 
 
 def _text(body: object) -> str:
