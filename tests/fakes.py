@@ -11,6 +11,7 @@ from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.space import Space
 from commonplace.model.webhook import Answer
 from commonplace.ports.embedder import Calibration, Embedder
+from commonplace.ports.meter import Measure, Meter, Metric
 from commonplace.ports.world import Clock, Ids, Refused, Sender
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -46,6 +47,20 @@ class FakeIds(Ids):
 
     def jitter(self) -> float:
         return 0.5
+
+
+class FakeMeter(Meter):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.measures: list[Measure] = []
+
+    def record(self, *measures: Measure) -> None:
+        self.measures += measures
+
+    def of(self, metric: Metric) -> list[Measure]:
+        """The measures of a metric, in order."""
+        return [measure for measure in self.measures if measure.metric == metric]
 
 
 class FakeEmbedder(Embedder):

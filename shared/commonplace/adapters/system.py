@@ -1,9 +1,11 @@
-"""The machine's clock and its randomness."""
+"""The machine's clock and its randomness, and what stands for a meter where nobody reads one."""
 
 import random
 import secrets
 import time
 from datetime import UTC, datetime
+
+from commonplace.ports.meter import Measure
 
 
 class SystemClock:
@@ -35,3 +37,10 @@ class RandomIds:
     def jitter(self) -> float:
         """A number in [0,1)."""
         return random.random()  # noqa: S311 - spreads retries, guards nothing
+
+
+class NoMeter:
+    """Keeps nothing."""
+
+    def record(self, *measures: Measure) -> None:
+        """Forgets them."""

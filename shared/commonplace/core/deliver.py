@@ -8,6 +8,8 @@ from commonplace.core.notify import Notify
 from commonplace.core.signature import standard_headers
 from commonplace.model.errors import Conflict, NotFound
 from commonplace.model.webhook import Answer, Attempt, Delivery, DeliveryState, Webhook
+from commonplace.ports.meter import Meter, Outcome
+from commonplace.ports.meter import delivery as measured
 from commonplace.ports.world import Clock, Ids, Refused, Sender, Unreachable
 from commonplace.rows.webhooks import Deliveries, Webhooks
 
@@ -25,6 +27,13 @@ OK = range(200, 300)
 GONE = 410
 TOO_MANY = 429
 
+OUTCOMES: dict[DeliveryState, Outcome] = {
+    DeliveryState.DELIVERED: "delivered",
+    DeliveryState.PENDING: "retried",
+    DeliveryState.FAILED: "failed",
+}
+"""What an attempt came to, by the state that it leaves the delivery in."""
+
 
 class Deliver:
     """Makes the attempts."""
@@ -38,6 +47,7 @@ class Deliver:
         headers: Headers,
         clock: Clock,
         ids: Ids,
+        meter: Meter,
     ) -> None:
         self._deliveries = deliveries
         self._webhooks = webhooks
@@ -46,6 +56,7 @@ class Deliver:
         self._headers = headers
         self._clock = clock
         self._ids = ids
+        self._meter = meter
 
     async def __call__(self, tenant: str, id: str, attempt: int) -> None:
         """Makes attempt number ``attempt`` (from 0) of a delivery, records it, and asks for the next one if need be.
@@ -103,9 +114,11 @@ class Deliver:
     async def _record(self, delivery: Delivery) -> Delivery | None:
         """Writes the record; None if another attempt at the same time wrote its own first."""
         try:
-            return await self._deliveries.replace(delivery)
+            recorded = await self._deliveries.replace(delivery)
         except (Conflict, NotFound):
             return None
+        self._meter.record(measured(OUTCOMES[recorded.state]))
+        return recorded
 
     async def _disable(self, webhook: Webhook) -> None:
         try:

@@ -16,6 +16,7 @@ from commonplace.model.space import Embedding
 from commonplace.model.webhook import Delivery, EventType
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.index import Index
+from commonplace.ports.meter import Meter, lag_to_searchable, memory_failed
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
@@ -43,12 +44,15 @@ class _Work:
 class Embed:
     """Embeds, indexes and marks as ready. Repeating it changes nothing, and each memory fails alone."""
 
-    def __init__(self, memories: Memories, index: Index, embedder: Embedder, notify: Notify, clock: Clock) -> None:
+    def __init__(
+        self, memories: Memories, index: Index, embedder: Embedder, notify: Notify, clock: Clock, meter: Meter
+    ) -> None:
         self._memories = memories
         self._index = index
         self._embedder = embedder
         self._notify = notify
         self._clock = clock
+        self._meter = meter
 
     async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
         """Makes these revisions searchable. For each memory what it is now, or why it is not searchable yet.
@@ -82,6 +86,7 @@ class Embed:
             await self._memories.settle(failed, None, memory.passages)
         except (NotFound, Conflict):
             return memory
+        self._meter.record(memory_failed())
         return failed
 
     async def reach(self, memory: Memory) -> int:
@@ -186,6 +191,8 @@ class Embed:
             return await self._forgotten(memory, len(work.texts), now) or gone
         except Unavailable as error:
             return error
+        if not memory.ready:
+            self._meter.record(lag_to_searchable(self._clock.now() - _asked_at(memory)))
         await self._notify.send(deliveries)
         return ready
 
@@ -216,6 +223,15 @@ class Embed:
         outcomes = await self._index.delete(self._embedder.space, removals)
         if any(outcome is not None for outcome in outcomes):
             raise Unavailable("The index did not let go of a memory")
+
+
+def _asked_at(memory: Memory) -> datetime:
+    """When the present content was asked for: at the memory's creation, or by the change that brought it.
+
+    If other facts of a changed memory were changed too before it could be found, the row only knows of the last change.
+    ``marked_at`` would not do: every change moves it, and a memory that was given up has none.
+    """
+    return memory.created_at if memory.content_revision == 1 else memory.updated_at
 
 
 def _documents(work: _Work) -> list[Document]:

@@ -13,6 +13,7 @@ from commonplace.model.agent import Agent
 from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.memory import Draft, Memory, Tier, content_hash
 from commonplace.model.webhook import Delivery, EventType, Webhook
+from commonplace.ports.meter import Meter, memories_written
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows import keys
@@ -63,6 +64,7 @@ class Remember:
         recognize: Recognize,
         clock: Clock,
         ids: Ids,
+        meter: Meter,
     ) -> None:
         self._memories = memories
         self._sessions = sessions
@@ -73,6 +75,7 @@ class Remember:
         self._recognize = recognize
         self._clock = clock
         self._ids = ids
+        self._meter = meter
 
     async def later(self, tenant: str, draft: Draft) -> Remembered:
         """Writes a memory and leaves its embedding to the worker. If the queue refuses, it is made searchable at once.
@@ -132,10 +135,14 @@ class Remember:
             planned[number] = self._planned(memory, agent, session is True, endpoints)
         errors = await self._memories.add([plan.entry for plan in planned.values()])
         deliveries: list[Delivery] = []
+        count = 0
         for (number, plan), error in zip(planned.items(), errors, strict=True):
             outcome = outcomes[number] = await self._outcome(tenant, plan, error)
             if isinstance(outcome, Remembered) and not outcome.duplicate:
                 deliveries += plan.deliveries
+                count += 1
+        if count:
+            self._meter.record(memories_written(count))
         await self._notify.send(deliveries)
         return [outcomes[number] for number in range(len(drafts))]
 

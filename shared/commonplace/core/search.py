@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from commonplace.core.fusion import Fused, fused, never_rising
@@ -14,6 +15,7 @@ from commonplace.model.hit import Hit, Results
 from commonplace.model.memory import Memory
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.index import Index
+from commonplace.ports.meter import ArmName, Measure, Meter, degraded_answer, search_latency
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
 
@@ -48,26 +50,32 @@ class Wanted:
 class Search:
     """Both arms, one ranking, and the rows as the truth."""
 
-    def __init__(self, memories: Memories, index: Index, embedder: Embedder, clock: Clock, tuning: Tuning) -> None:
+    def __init__(
+        self, memories: Memories, index: Index, embedder: Embedder, clock: Clock, tuning: Tuning, meter: Meter
+    ) -> None:
         self._memories = memories
         self._index = index
         self._embedder = embedder
         self._clock = clock
         self._tuning = tuning
+        self._meter = meter
 
     async def __call__(self, tenant: str, wanted: Wanted) -> Results:
         """The hits, best first. If an arm fails the other answers, and ``degraded`` says so.
 
         Raises ``Unavailable`` if no arm could answer: a failure is never an empty result.
         """
+        began = self._clock.now()
         findings = await self._found(tenant, wanted)
-        failures = {"vectors": findings.vectors.failure, "words": findings.words.failure}
-        degraded = tuple(name for name, failure in failures.items() if failure is not None)
+        arms: dict[ArmName, Arm] = {"vectors": findings.vectors, "words": findings.words}
+        degraded = tuple(name for name, arm in arms.items() if arm.failure is not None)
         asked = (wanted.mode is not Mode.KEYWORD) + bool(_text(wanted))
         if degraded and len(degraded) == asked:
             raise Unavailable("The search cannot be used now")
         ranking = fused(findings.vectors, findings.words, self._tuning.vector_weight)
         hits = await self._hits(tenant, wanted, ranking)
+        total = search_latency("total", self._clock.now() - began)
+        self._meter.record(total, *(measure for name, arm in arms.items() for measure in _measures(name, arm)))
         return Results(tuple(hit for hit in hits if hit.relevance >= wanted.floor), degraded)
 
     async def _found(self, tenant: str, wanted: Wanted) -> Findings:
@@ -114,6 +122,13 @@ class Search:
             and not memory.expired(self._clock.now())
             and filter.matches(memory)
         )
+
+
+def _measures(name: ArmName, arm: Arm) -> list[Measure]:
+    """What an arm of a search that was answered has to say."""
+    if arm.failure is not None:
+        return [degraded_answer(name)]
+    return [] if arm.milliseconds is None else [search_latency(name, timedelta(milliseconds=arm.milliseconds))]
 
 
 def _text(wanted: Wanted) -> str:

@@ -1,6 +1,6 @@
 """What an index holds of a memory: one document for each passage."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from commonplace.model.memory import Memory, Tier
@@ -102,10 +102,14 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """What one arm found, best first; or, with ``failure``, why it could not answer."""
+    """What one arm found, best first; or, with ``failure``, why it could not answer.
+
+    ``milliseconds`` is what the engine took, as it says itself; None if it says nothing, or was not asked.
+    """
 
     candidates: tuple[Candidate, ...] = ()
     failure: str | None = None
+    milliseconds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
