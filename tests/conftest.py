@@ -6,6 +6,8 @@ import pytest
 from world import Client, World
 from world import world as made
 
+pytest_plugins = ["real_engines"]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

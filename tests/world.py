@@ -16,6 +16,7 @@ from commonplace.adapters.embedded.index import SqliteIndex
 from commonplace.adapters.embedded.queue import SqliteQueue
 from commonplace.adapters.embedded.table import SqliteTable
 from commonplace.core.admit import KeyOrder
+from commonplace.engines import Engines
 from commonplace.model.apikey import Permission
 from commonplace.model.document import Arm, Document, Findings, Probe, Removal
 from commonplace.model.errors import Unavailable
@@ -25,8 +26,8 @@ from commonplace.ports.index import Index
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Item, Key, Query, Slice, Table, Write
 from commonplace.settings import Settings
-from commonplace.wiring import Engines, Services
-from fakes import FakeClock, FakeEmbedder, FakeIds, FakeSender
+from commonplace.wiring import Services
+from fakes import FakeClock, FakeEmbedder, FakeIds, FakeMeter, FakeSender
 from gateway import Gateway, applications
 from pollers import sqs_event
 from worker.app import consume
@@ -47,6 +48,9 @@ class SwitchedQueue(Queue):
 
     async def send(self, messages: Sequence[Message]) -> list[str | None]:
         return [None] * len(messages) if self.down else await self.inner.send(messages)
+
+    async def redrive(self) -> int:
+        return await self.inner.redrive()
 
 
 class SwitchedTable(Table):
@@ -87,7 +91,7 @@ class SwitchedTable(Table):
 class SwitchedIndex(Index):
     """An index that can be taken down, as a whole or an arm at a time, and that can refuse documents."""
 
-    def __init__(self, inner: SqliteIndex) -> None:
+    def __init__(self, inner: Index) -> None:
         self.inner = inner
         self.down = False
         self.broken_arms: tuple[str, ...] = ()
@@ -118,6 +122,14 @@ class SwitchedIndex(Index):
         self._demand()
         return await self.inner.spaces()
 
+    async def renew(self, space: Space) -> None:
+        self._demand()
+        await self.inner.renew(space)
+
+    async def retire(self, space: Space) -> None:
+        self._demand()
+        await self.inner.retire(space)
+
     def _demand(self) -> None:
         if self.down:
             raise Unavailable("The index cannot be used now")
@@ -131,6 +143,7 @@ class World:
         self.ids = FakeIds()
         self.embedder = FakeEmbedder()
         self.sender = FakeSender()
+        self.meter = FakeMeter()
         self.table = SwitchedTable(SqliteTable(database))
         self.index = SwitchedIndex(SqliteIndex(database))
         self.embedding_queue = SwitchedQueue(SqliteQueue(database, "EmbeddingQueue", self.clock))
@@ -142,6 +155,7 @@ class World:
             self.delivery_queue,
             lambda: self.embedder,
             lambda: self.sender,
+            self.meter,
         )
         self.services = Services(Settings(environment="test"), engines, self.clock, self.ids)
         self.gateway = Gateway(TEMPLATE, applications(TEMPLATE, self.services))

@@ -17,10 +17,13 @@ import uvicorn
 
 import logs
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
+from commonplace.adapters.embedded.queue import SqliteQueue
+from commonplace.adapters.embedded.table import SqliteTable
 from commonplace.adapters.system import RandomIds, SystemClock
+from commonplace.engines import Engines, opened
 from commonplace.rows.apikeys import Secrets
 from commonplace.settings import SettingError, Settings, read
-from commonplace.wiring import EmbeddedEngines, Services, embedded
+from commonplace.wiring import Services
 from gateway import Gateway, applications
 from keys import FirstKey, bootstrap
 from pollers import CONCURRENCY, poll, run_on_schedule
@@ -33,6 +36,9 @@ M_ARENA_MAX = -8  # malloc.h
 LAST_PORT = 65_535
 KEEP_ALIVE_SECONDS = 75
 """Longer than the pools of the published clients keep a connection."""
+
+FROM_TEMPLATE = ("COMMONPLACE_EMBEDDING_QUEUE", "COMMONPLACE_DELIVERY_QUEUE", "COMMONPLACE_MAX_RECEIVES")
+"""The settings that one machine takes from the template; the others name what only AWS has."""
 
 log = logging.getLogger("commonplace.local")
 
@@ -55,10 +61,14 @@ def listening(port: int) -> socket.socket:
 async def serve(template: Template, settings: Settings, listener: socket.socket, given_key: str | None) -> None:
     """Serves until SIGINT or SIGTERM."""
     clock, ids = SystemClock(), RandomIds()
-    engines = embedded(settings, clock)
-    services = Services(settings, engines.engines, clock, ids)
+    async with opened(settings, clock) as engines:
+        await _serve(template, Services(settings, engines, clock, ids), listener, given_key)
+
+
+async def _serve(template: Template, services: Services, listener: socket.socket, given_key: str | None) -> None:
+    settings, ids = services.settings, services.ids
     fresh = f"mem_{settings.environment}_{ids.token()}"
-    key = await bootstrap(services.admit, Secrets(engines.table), fresh, given_key)
+    key = await bootstrap(services.admit, Secrets(services.engines.table), fresh, given_key)
     config = uvicorn.Config(
         Gateway(template, applications(template, services)),
         lifespan="off",
@@ -71,7 +81,7 @@ async def serve(template: Template, settings: Settings, listener: socket.socket,
     # uvicorn raises the signal that ended it once more, for whoever was there before: the files are still to be closed.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    beside = [asyncio.create_task(work) for work in background(template, services, engines)]
+    beside = [asyncio.create_task(work) for work in background(template, services)]
     serving = asyncio.create_task(server.serve([listener]))
     while not (server.started or serving.done()):  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)
@@ -81,26 +91,31 @@ async def serve(template: Template, settings: Settings, listener: socket.socket,
     for task in beside:
         task.cancel()
     await asyncio.gather(*beside, return_exceptions=True)
-    engines.database.close()
 
 
-def background(template: Template, services: Services, engines: EmbeddedEngines) -> list[Coroutine[Any, Any, None]]:
+def background(template: Template, services: Services) -> list[Coroutine[Any, Any, None]]:
     """What runs beside the requests: the pollers of the queues, the schedule, and what the last run left."""
     policies = {policy.name: policy for policy in template.queues}
+    queues = {queue.name: queue for queue in _queues(services.engines)}
     work: list[Coroutine[Any, Any, None]] = [caught_up(services)]
     for source in template.sources:
-        policy = policies[source.queue]
-        queue, dead = engines.queues[source.queue], engines.dead_letters[source.queue]
-        work += [poll(source, policy, queue, dead, services) for _ in range(CONCURRENCY)]
-    return work + [run_on_schedule(each, _scheduled(each, services, engines)) for each in template.schedules]
+        policy, queue = policies[source.queue], queues[source.queue]
+        work += [poll(source, policy, queue, services) for _ in range(CONCURRENCY)]
+    return work + [run_on_schedule(each, _scheduled(each, services)) for each in template.schedules]
 
 
-def _scheduled(schedule: Scheduled, services: Services, engines: EmbeddedEngines) -> Callable[[], Awaitable[None]]:
+def _queues(engines: Engines) -> list[SqliteQueue]:
+    queues = (engines.embedding_queue, engines.delivery_queue)
+    return [queue for queue in queues if isinstance(queue, SqliteQueue)]
+
+
+def _scheduled(schedule: Scheduled, services: Services) -> Callable[[], Awaitable[None]]:
     sweep = importlib.import_module(f"{schedule.function}.app").sweep
 
     async def run() -> None:
         await sweep(services)
-        await engines.table.purge(int(time.time()))
+        if isinstance(services.engines.table, SqliteTable):
+            await services.engines.table.purge(int(time.time()))
 
     return run
 
@@ -144,6 +159,13 @@ def _few_arenas() -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
+def _settings(template: Template) -> Settings:
+    settings = read({**{name: template.variables[name] for name in FROM_TEMPLATE}, **os.environ})
+    if settings.queues != "sqlite":
+        raise SettingError("COMMONPLACE_QUEUES must be sqlite here: nothing on one machine feeds functions from SQS")
+    return settings
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= LAST_PORT:
         raise SettingError(f"PORT must be a number between 1 and {LAST_PORT}, not {text!r}")
@@ -155,9 +177,8 @@ def main() -> int:
     _few_arenas()
     logs.start()
     template = load(TEMPLATE)
-    defaults = {"COMMONPLACE_ENGINES": "embedded", "COMMONPLACE_ENVIRONMENT": "local"}
     try:
-        settings = read({**template.variables, **defaults, **os.environ})
+        settings = _settings(template)
         listener = listening(_port(os.environ.get("PORT") or DEFAULT_PORT))
     except SettingError as error:
         print(f"commonplace: {error}", file=sys.stderr)

@@ -22,16 +22,14 @@ RETRY_SECONDS = 5
 Consume = Callable[[Services, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
-async def poll(
-    source: QueueSource, policy: QueuePolicy, queue: SqliteQueue, dead: SqliteQueue, services: Services
-) -> None:
+async def poll(source: QueueSource, policy: QueuePolicy, queue: SqliteQueue, services: Services) -> None:
     """Feeds a function from a queue until it is cancelled."""
     consume: Consume = importlib.import_module(f"{source.function}.app").consume
     while True:
         try:
             batch = await queue.receive(source.batch_size, policy.visibility)
             if batch:
-                await _handed_over(batch, consume, policy, queue, dead, services)
+                await _handed_over(batch, consume, policy, queue, services)
             else:
                 await queue.wait(IDLE_SECONDS)
         except Exception:  # a poller that ends would stop the pipeline for good
@@ -44,7 +42,6 @@ async def _handed_over(
     consume: Consume,
     policy: QueuePolicy,
     queue: SqliteQueue,
-    dead: SqliteQueue,
     services: Services,
 ) -> None:
     try:
@@ -57,7 +54,7 @@ async def _handed_over(
     for message in batch:
         if message.id in failed:
             if message.receive_count >= policy.max_receives:
-                await queue.bury([message.receipt], dead)
+                await queue.bury([message.receipt])
             else:
                 await queue.release([message.receipt], RETRY_SECONDS * message.receive_count)
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import KeyOrder
+from commonplace.engines import opened
 from commonplace.model.apikey import Permission
 from commonplace.model.errors import CommonplaceError
 from commonplace.settings import SettingError, read
-from commonplace.wiring import EmbeddedEngines, Services, embedded
+from commonplace.wiring import Services
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,18 +45,15 @@ def _parser() -> argparse.ArgumentParser:
 async def _run(parsed: argparse.Namespace) -> int:
     settings = read(os.environ)
     clock = SystemClock()
-    engines = embedded(settings, clock)
-    services = Services(settings, engines.engines, clock, RandomIds())
-    try:
+    async with opened(settings, clock) as engines:
+        services = Services(settings, engines, clock, RandomIds())
         match parsed.command:
             case "create-key":
                 return await _create(services, parsed)
             case "revoke-key":
                 return await _revoke(services, parsed.key or sys.stdin.readline().strip())
             case _:
-                return await _redrive(engines)
-    finally:
-        engines.database.close()
+                return await _redrive(services)
 
 
 async def _create(services: Services, parsed: argparse.Namespace) -> int:
@@ -80,9 +78,10 @@ async def _revoke(services: Services, token: str) -> int:
     return 0
 
 
-async def _redrive(engines: EmbeddedEngines) -> int:
-    for name, queue in engines.queues.items():
-        print(f"{name}: {await engines.dead_letters[name].redrive(queue)} messages put back")
+async def _redrive(services: Services) -> int:
+    engines = services.engines
+    for name, queue in (("embedding", engines.embedding_queue), ("delivery", engines.delivery_queue)):
+        print(f"{name}: {await queue.redrive()} messages put back")
     return 0
 
 

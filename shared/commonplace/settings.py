@@ -1,5 +1,6 @@
 """The settings, read once from the environment."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,36 +15,41 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set. Each field says its variable in ``VARIABLES``."""
+    """Everything that can be set. Each field says its variable in ``VARIABLES``.
 
-    engines: str = "embedded"
+    ``rows``, ``index``, ``queues`` and ``embedder`` name the engine of a port. ``embedding_dimension`` 0 leaves the
+    dimension to the model.
+    """
+
+    rows: str = "sqlite"
+    index: str = "sqlite"
+    queues: str = "sqlite"
+    embedder: str = "onnx"
     environment: str = "local"
+    stack: str = "local"
     data: Path = Path(".data")
     table: str = "commonplace"
     embedding_queue: str = "EmbeddingQueue"
     delivery_queue: str = "DeliveryQueue"
     max_receives: int = 5
+    opensearch: str = "http://127.0.0.1:9200"
+    opensearch_engine: str = "lucene"
+    opensearch_shards: int = 1
+    opensearch_replicas: int = 0
+    opensearch_refresh: str = "200ms"
+    embedding_model: str = ""
+    embedding_dimension: int = 0
+    embedder_threads: int = 2
+    openai_url: str = "https://api.openai.com/v1"
+    openai_key: str = ""
+    openai_key_secret: str = ""
     vector_weight: float = 0.4
     candidates: int = 100
-    embedder_threads: int = 2
     private_webhooks: bool = False
     webhook_timeout: float = 15.0
 
 
-VARIABLES: Mapping[str, str] = {
-    "engines": "COMMONPLACE_ENGINES",
-    "environment": "COMMONPLACE_ENVIRONMENT",
-    "data": "COMMONPLACE_DATA",
-    "table": "COMMONPLACE_TABLE",
-    "embedding_queue": "COMMONPLACE_EMBEDDING_QUEUE",
-    "delivery_queue": "COMMONPLACE_DELIVERY_QUEUE",
-    "max_receives": "COMMONPLACE_MAX_RECEIVES",
-    "vector_weight": "COMMONPLACE_VECTOR_WEIGHT",
-    "candidates": "COMMONPLACE_CANDIDATES",
-    "embedder_threads": "COMMONPLACE_EMBEDDER_THREADS",
-    "private_webhooks": "COMMONPLACE_PRIVATE_WEBHOOKS",
-    "webhook_timeout": "COMMONPLACE_WEBHOOK_TIMEOUT",
-}
+VARIABLES: Mapping[str, str] = {field: f"COMMONPLACE_{field.upper()}" for field in Settings.__dataclass_fields__}
 """The environment variable of each setting."""
 
 
@@ -51,17 +57,35 @@ def read(environment: Mapping[str, str]) -> Settings:
     """The settings of an environment; what is not set, or empty, has its default. Raises ``SettingError``."""
     given = {field: environment[name] for field, name in VARIABLES.items() if environment.get(name)}
     default = Settings()
+
+    def text(field: str) -> str:
+        return given.get(field, str(getattr(default, field)))
+
     return Settings(
-        engines=_one_of(given, "engines", ("embedded", "aws")),
-        environment=given.get("environment", default.environment),
-        data=Path(given.get("data", default.data)),
-        table=given.get("table", default.table),
-        embedding_queue=given.get("embedding_queue", default.embedding_queue),
-        delivery_queue=given.get("delivery_queue", default.delivery_queue),
+        rows=_one_of(given, "rows", ("sqlite", "dynamodb")),
+        index=_one_of(given, "index", ("sqlite", "opensearch")),
+        queues=_one_of(given, "queues", ("sqlite", "sqs")),
+        embedder=_one_of(given, "embedder", ("onnx", "bedrock", "openai")),
+        environment=text("environment"),
+        stack=text("stack"),
+        data=Path(text("data")),
+        table=text("table"),
+        embedding_queue=text("embedding_queue"),
+        delivery_queue=text("delivery_queue"),
         max_receives=_number(given, "max_receives", default.max_receives, 1, 1000),
+        opensearch=_url(text("opensearch"), "opensearch"),
+        opensearch_engine=_one_of(given, "opensearch_engine", ("lucene", "faiss")),
+        opensearch_shards=_number(given, "opensearch_shards", default.opensearch_shards, 1, 1024),
+        opensearch_replicas=_number(given, "opensearch_replicas", default.opensearch_replicas, 0, 10),
+        opensearch_refresh=_duration(text("opensearch_refresh"), "opensearch_refresh"),
+        embedding_model=text("embedding_model"),
+        embedding_dimension=_number(given, "embedding_dimension", default.embedding_dimension, 0, 4096),
+        embedder_threads=_number(given, "embedder_threads", default.embedder_threads, 1, 64),
+        openai_url=_url(text("openai_url"), "openai_url"),
+        openai_key=text("openai_key"),
+        openai_key_secret=text("openai_key_secret"),
         vector_weight=_number(given, "vector_weight", default.vector_weight, 0.0, 1.0),
         candidates=_number(given, "candidates", default.candidates, 10, 1000),
-        embedder_threads=_number(given, "embedder_threads", default.embedder_threads, 1, 64),
         private_webhooks=_one_of(given, "private_webhooks", ("false", "true", "0", "1")) in ("true", "1"),
         webhook_timeout=_number(given, "webhook_timeout", default.webhook_timeout, 0.1, 30.0),
     )
@@ -83,4 +107,16 @@ def _number(given: Mapping[str, str], field: str, default: T, low: T, high: T) -
         raise SettingError(f"{VARIABLES[field]} must be a number, not {given[field]!r}") from error
     if not low <= value <= high:
         raise SettingError(f"{VARIABLES[field]} must be between {low} and {high}, not {value}")
+    return value
+
+
+def _url(value: str, field: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", value):
+        raise SettingError(f"{VARIABLES[field]} must be a URL such as https://host/path, not {value!r}")
+    return value.rstrip("/")
+
+
+def _duration(value: str, field: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,5}(ms|s)", value):
+        raise SettingError(f"{VARIABLES[field]} must be a time such as 200ms or 1s, not {value!r}")
     return value

@@ -1,11 +1,10 @@
-"""The composition root: settings to adapters to verbs. A function only builds what it uses."""
+"""The composition root: the verbs of the core over the engines. A function only builds what it uses."""
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import Admit
@@ -26,11 +25,10 @@ from commonplace.core.search import Search, Tuning
 from commonplace.core.subscribe import Subscribe
 from commonplace.core.sweep import Sweep
 from commonplace.dialects.relay import webhook as relay_webhook
+from commonplace.engines import Engines, opened
 from commonplace.model.errors import Unavailable
 from commonplace.ports.embedder import Embedder
-from commonplace.ports.index import Index
-from commonplace.ports.queue import Queue
-from commonplace.ports.table import Key, Table
+from commonplace.ports.table import Key
 from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
@@ -38,35 +36,7 @@ from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.webhooks import Deliveries, Webhooks
-from commonplace.settings import SettingError, Settings, read
-
-if TYPE_CHECKING:
-    from commonplace.adapters.embedded.database import Database
-    from commonplace.adapters.embedded.queue import SqliteQueue
-    from commonplace.adapters.embedded.table import SqliteTable
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """The adapters of a deployment. ``embedder`` is made when it is first asked for: most functions never do."""
-
-    table: Table
-    index: Index
-    embedding_queue: Queue
-    delivery_queue: Queue
-    embedder: Callable[[], Embedder]
-    sender: Callable[[], Sender]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedEngines:
-    """What one machine needs beyond the ports: the file to close, the table to purge, the queues to poll by name."""
-
-    engines: Engines
-    database: "Database"
-    table: "SqliteTable"
-    queues: "dict[str, SqliteQueue]"
-    dead_letters: "dict[str, SqliteQueue]"
+from commonplace.settings import Settings, read
 
 
 class Services:
@@ -141,7 +111,7 @@ class Services:
     @cached_property
     def embed(self) -> Embed:
         """From rows to the index."""
-        return Embed(self.memories, self.engines.index, self.embedder, self.notify, self.clock)
+        return Embed(self.memories, self.engines.index, self.embedder, self.notify, self.clock, self.engines.meter)
 
     @cached_property
     def remember(self) -> Remember:
@@ -157,6 +127,7 @@ class Services:
             recognize,
             self.clock,
             self.ids,
+            self.engines.meter,
         )
 
     @cached_property
@@ -168,7 +139,7 @@ class Services:
     def search(self) -> Search:
         """Finding."""
         tuning = Tuning(self.settings.vector_weight, self.settings.candidates)
-        return Search(self.memories, self.engines.index, self.embedder, self.clock, tuning)
+        return Search(self.memories, self.engines.index, self.embedder, self.clock, tuning, self.engines.meter)
 
     @cached_property
     def recall(self) -> Recall:
@@ -206,6 +177,7 @@ class Services:
             relay_webhook.headers,
             self.clock,
             self.ids,
+            self.engines.meter,
         )
 
     @cached_property
@@ -224,42 +196,6 @@ async def _answers(question: Awaitable[object]) -> bool:
     return True
 
 
-def embedded(settings: Settings, clock: Clock) -> EmbeddedEngines:
-    """One machine: everything in one SQLite file in ``settings.data``, which is made if need be."""
-    if settings.engines != "embedded":
-        raise SettingError("COMMONPLACE_ENGINES=aws needs the OpenSearch index, which this version does not have yet")
-    from commonplace.adapters.embedded import index, queue, table
-    from commonplace.adapters.embedded.database import Database
-
-    settings.data.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.data / "commonplace.db", (table.prepare, index.prepare, queue.prepare))
-    names = (settings.embedding_queue, settings.delivery_queue)
-    queues = {name: queue.SqliteQueue(database, name, clock) for name in names}
-    dead_letters = {name: queue.SqliteQueue(database, f"{name}.dead", clock) for name in names}
-    rows = table.SqliteTable(database)
-    engines = Engines(
-        rows,
-        index.SqliteIndex(database),
-        queues[settings.embedding_queue],
-        queues[settings.delivery_queue],
-        cache(lambda: _onnx(settings)),
-        cache(lambda: _sender(settings)),
-    )
-    return EmbeddedEngines(engines, database, rows, queues, dead_letters)
-
-
-def _onnx(settings: Settings) -> Embedder:
-    from commonplace.adapters.embedded.onnx import OnnxEmbedder
-
-    return OnnxEmbedder(settings.embedder_threads)
-
-
-def _sender(settings: Settings) -> Sender:
-    from commonplace.adapters.web.sender import WebhookSender
-
-    return WebhookSender(private_targets=settings.private_webhooks, deadline=settings.webhook_timeout)
-
-
 @cache
 def event_loop() -> asyncio.AbstractEventLoop:
     """The loop of this Lambda environment, one for its life, so that the clients made on it stay good."""
@@ -271,7 +207,11 @@ def event_loop() -> asyncio.AbstractEventLoop:
 @cache
 def services() -> Services:
     """The services of this Lambda environment, made once, on its loop. Raises ``SettingError``."""
-    event_loop()
     settings = read(os.environ)
     clock = SystemClock()
-    return Services(settings, embedded(settings, clock).engines, clock, RandomIds())
+    engines = opened(settings, clock)
+    return Services(settings, event_loop().run_until_complete(_kept.enter_async_context(engines)), clock, RandomIds())
+
+
+_kept = AsyncExitStack()
+"""Never closed: Lambda ends an environment without a word."""

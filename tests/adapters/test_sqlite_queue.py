@@ -33,8 +33,8 @@ def queue(database: Database, clock: FakeClock) -> SqliteQueue:
 
 
 @pytest.fixture
-def dead(database: Database, clock: FakeClock) -> SqliteQueue:
-    return SqliteQueue(database, "dead", clock)
+def dead(queue: SqliteQueue) -> SqliteQueue:
+    return queue.dead
 
 
 async def test_a_message_knows_when_it_was_sent(queue: SqliteQueue, clock: FakeClock) -> None:
@@ -106,11 +106,11 @@ async def test_what_is_buried_comes_back_with_a_fresh_count_when_it_is_redriven(
 ) -> None:
     sent = await queue.send([Message("one"), Message("two"), Message("three")])
     received = await queue.receive(2, 30)
-    await queue.bury([message.receipt for message in received], dead)
+    await queue.bury([message.receipt for message in received])
     assert (await queue.depth(), await dead.depth()) == (1, 2)
     (seen, _) = await dead.receive(10, 30)
     assert (seen.body, seen.receive_count) == ("one", 2)
-    assert await dead.redrive(queue) == 2
+    assert await queue.redrive() == 2
     again = await queue.receive(10, 30)
     assert {message.id for message in again} == set(sent)
     assert {message.receive_count for message in again} == {1}
@@ -168,20 +168,16 @@ async def test_all_who_wait_are_woken_by_a_message_whoever_sends_it(
     await asyncio.gather(*tasks)
 
 
-async def test_a_release_and_a_burial_and_a_redrive_wake_those_who_wait_for_them(
-    queue: SqliteQueue, dead: SqliteQueue
-) -> None:
+async def test_a_release_and_a_redrive_wake_those_who_wait_for_them(queue: SqliteQueue) -> None:
     await queue.send([Message("{}")])
     (received,) = await queue.receive(1, 7200)
     (task,) = await waiting(queue)
     await queue.release([received.receipt])
     await task
     (received,) = await queue.receive(1, 7200)
-    (task,) = await waiting(dead)
-    await queue.bury([received.receipt], dead)
-    await task
+    await queue.bury([received.receipt])
     (task,) = await waiting(queue)
-    await dead.redrive(queue)
+    await queue.redrive()
     await task
 
 

@@ -1,9 +1,10 @@
 """Every adapter of a port, for the suite of that port.
 
-Another engine for the Table port (DynamoDB Local, say) needs an entry in ``TABLES`` and a fixture of that name that
-yields from ``fresh_dynamo_table`` with a client of its own.
+Another engine for the Table port needs an entry in ``TABLES`` and a fixture of that name that yields from
+``fresh_dynamo_table`` with a client of its own.
 """
 
+import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -27,10 +28,10 @@ from commonplace.adapters.embedded.queue import SqliteQueue
 from commonplace.adapters.embedded.table import SqliteTable
 from commonplace.ports.queue import Queue
 from commonplace.ports.table import Table
-from contract.consumers import Consumer, SqliteConsumer, SqsConsumer
+from contract.consumers import Consumer, SqliteConsumer, SqsConsumer, kept
 from fakes import FakeClock
 
-TABLES = {"sqlite": "sqlite_table", "dynamodb-moto": "moto_table"}
+TABLES = {"sqlite": "sqlite_table", "dynamodb-moto": "moto_table", "dynamodb-local": "local_table"}
 DOWN_TABLES = {"sqlite": "closed_sqlite_table", "dynamodb": "unreachable_dynamo_table"}
 QUEUES = {"sqlite": "sqlite_consumer", "sqs-moto": "moto_consumer"}
 DOWN_QUEUES = {"sqlite": "closed_sqlite_queue", "sqs": "unreachable_sqs_queue"}
@@ -149,6 +150,18 @@ async def moto_table(moto_dynamodb: Any) -> AsyncIterator[Table]:
         yield table
 
 
+@pytest.fixture(scope="session")
+async def local_dynamodb(dynamodb_local_url: str) -> AsyncIterator[Any]:
+    async with aws_client("dynamodb", dynamodb_local_url, dynamodb.client_config()) as client:
+        yield client
+
+
+@pytest.fixture
+async def local_table(local_dynamodb: Any) -> AsyncIterator[Table]:
+    async with fresh_dynamo_table(local_dynamodb) as table:
+        yield table
+
+
 @pytest.fixture
 async def unreachable_dynamo_table(closed_port_url: str) -> AsyncIterator[Table]:
     async with aws_client("dynamodb", closed_port_url, dynamodb.client_config()) as client:
@@ -163,12 +176,17 @@ async def moto_sqs(moto_url: str) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def moto_consumer(moto_sqs: Any) -> AsyncIterator[Consumer]:
-    url = (await moto_sqs.create_queue(QueueName=f"commonplace-{uuid4()}"))["QueueUrl"]
-    yield SqsConsumer(moto_sqs, url)
-    await moto_sqs.delete_queue(QueueUrl=url)
+    name = f"commonplace-{uuid4()}"
+    dead = (await moto_sqs.create_queue(QueueName=f"{name}-dead"))["QueueUrl"]
+    asked = await moto_sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+    policy = {"deadLetterTargetArn": asked["Attributes"]["QueueArn"], "maxReceiveCount": 1000}
+    created = await moto_sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(policy)})
+    yield SqsConsumer(moto_sqs, created["QueueUrl"], dead)
+    for url in (created["QueueUrl"], dead):
+        await moto_sqs.delete_queue(QueueUrl=url)
 
 
 @pytest.fixture
 async def unreachable_sqs_queue(closed_port_url: str) -> AsyncIterator[Queue]:
     async with aws_client("sqs", closed_port_url, sqs.client_config()) as client:
-        yield SqsQueue(client, f"{closed_port_url}/000000000000/embedding")
+        yield SqsQueue(kept(client), f"{closed_port_url}/000000000000/embedding")

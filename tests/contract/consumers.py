@@ -1,12 +1,22 @@
 """The receiving end of each queue, for the tests of what was sent."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from commonplace.adapters.aws.sqs import SqsQueue
 from commonplace.adapters.embedded.database import Database
 from commonplace.adapters.embedded.queue import SqliteQueue
-from commonplace.ports.queue import Queue
+from commonplace.ports.queue import Message, Queue
 from fakes import FakeClock
+
+
+def kept(client: Any) -> Callable[[], Awaitable[Any]]:
+    """A client that is open already, for adapters that open theirs when they first need it."""
+
+    async def connect() -> Any:
+        return client
+
+    return connect
 
 
 class Consumer(Protocol):
@@ -20,6 +30,9 @@ class Consumer(Protocol):
 
     async def receive_after(self, seconds: int) -> list[tuple[str, str, int]]:
         """What is visible once that much time has passed, or soon after."""
+
+    async def give_up(self, bodies: Sequence[str]) -> None:
+        """Puts messages where those lie that were tried too often."""
 
 
 class SqliteConsumer:
@@ -35,12 +48,16 @@ class SqliteConsumer:
         self._clock.advance(seconds)
         return await self.receive()
 
+    async def give_up(self, bodies: Sequence[str]) -> None:
+        await self.queue.dead.send([Message(body) for body in bodies])
+
 
 class SqsConsumer:
-    def __init__(self, client: Any, queue_url: str) -> None:
+    def __init__(self, client: Any, queue_url: str, dead_letters_url: str) -> None:
         self._client = client
         self._url = queue_url
-        self.queue = SqsQueue(client, queue_url)
+        self._dead_letters = SqsQueue(kept(client), dead_letters_url)
+        self.queue = SqsQueue(kept(client), queue_url)
 
     async def receive(self, visibility: int = 600) -> list[tuple[str, str, int]]:
         received: dict[str, tuple[str, str, int]] = {}
@@ -52,6 +69,9 @@ class SqsConsumer:
 
     async def receive_after(self, seconds: int) -> list[tuple[str, str, int]]:
         return list((await self._poll(600, wait=seconds + 1)).values())
+
+    async def give_up(self, bodies: Sequence[str]) -> None:
+        await self._dead_letters.send([Message(body) for body in bodies])
 
     async def _poll(self, visibility: int, wait: int) -> dict[str, tuple[str, str, int]]:
         answer = await self._client.receive_message(

@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import aioboto3
+import pytest
+
+from commonplace.adapters.aws.opensearch import Layout, OpenSearchIndex
+from commonplace.adapters.aws.opensearch_client import connected
 from commonplace.adapters.embedded.database import Database
 from commonplace.adapters.embedded.index import SqliteIndex, prepare
 from commonplace.model.document import Candidate, Document, Probe, Removal
@@ -17,20 +22,28 @@ from commonplace.model.memory import Tier
 from commonplace.model.scope import Scope
 from commonplace.model.space import Space
 from commonplace.ports.index import Index
+from contract.consumers import kept
+from real_engines import OPENSEARCH, url_or_skip
 
-INDEXES = ["sqlite"]
+INDEXES = ["sqlite", *(f"opensearch-{version}" for version in OPENSEARCH)]
+PREFIX = f"test-{uuid4()}"
 DIMENSION = 8
 SPACE = Space("letters", DIMENSION)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-_tenants = (f"tenant-{number}" for number in count())
 
 
 @asynccontextmanager
-async def opened(adapter: str, folder: Path) -> AsyncIterator[Index]:
-    assert adapter == "sqlite"
-    database = Database(folder / "index.db", (prepare,))
-    yield SqliteIndex(database)
-    database.close()
+async def opened(adapter: str, folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Index]:
+    engine, _, version = adapter.partition("-")
+    if engine == "sqlite":
+        database = Database(folder / "index.db", (prepare,))
+        yield SqliteIndex(database)
+        database.close()
+        return
+    url = url_or_skip(request.getfixturevalue("real_engines"), OPENSEARCH[version])
+    session = aioboto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1")
+    async with connected(url, session) as client:
+        yield OpenSearchIndex(kept(client), Layout(refresh="20ms", prefix=PREFIX))
 
 
 def unit(angle: float, dimension: int = DIMENSION) -> tuple[float, ...]:
@@ -105,4 +118,4 @@ def ids(candidates: tuple[Candidate, ...]) -> list[str]:
 
 def written(index: Index) -> Writer:
     """A writer for a tenant that no other test writes to, so that an adapter may keep its engine between tests."""
-    return Writer(index, next(_tenants))
+    return Writer(index, f"tenant-{uuid4()}")

@@ -1,15 +1,26 @@
 """What every embedder promises: the Embedder port, once for each adapter."""
 
 import asyncio
+import json
 import math
+import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import pairwise
+from pathlib import Path
 
+import aioboto3
 import pytest
 
+from commonplace.adapters import hosted
+from commonplace.adapters.aws import bedrock
+from commonplace.adapters.aws.bedrock import BedrockEmbedder
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
+from commonplace.adapters.web.openai import OpenAIEmbedder
+from commonplace.core.relevance import Question
 from commonplace.model.errors import Invalid
 from commonplace.ports.embedder import Embedder
+from embedding_server import KEY, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -41,13 +52,42 @@ ODD = (
 )
 
 
-@pytest.fixture(scope="module", params=["onnx"])
-async def embedder(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Embedder]:  # noqa: ARG001 - a fixture of the module needs the backend of the module
-    assert request.param == "onnx"
+PAIRS = json.loads((Path(__file__).parents[1] / "data" / "pairs.json").read_text(encoding="utf-8"))
+ADAPTERS = ("onnx", "bedrock", "openai")
+
+
+@pytest.fixture(scope="module")
+async def onnx(anyio_backend: str) -> AsyncIterator[OnnxEmbedder]:  # noqa: ARG001 - a fixture of the module needs the backend of the module
     embedder = OnnxEmbedder()
     await embedder.load()
     yield embedder
     embedder.close()
+
+
+@pytest.fixture(scope="module", params=ADAPTERS)
+async def embedder(request: pytest.FixtureRequest, onnx: OnnxEmbedder) -> AsyncIterator[Embedder]:
+    """The hosted ones ask a server that speaks their API and has the real model of ``onnx`` behind it."""
+    if request.param == "onnx":
+        yield onnx
+        return
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(onnx.embed))
+        if request.param == "bedrock":
+            session = aioboto3.Session(
+                aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-central-1"
+            )
+            config = bedrock.client_config()
+            made = session.client("bedrock-runtime", endpoint_url=server.url, config=config)
+            yield BedrockEmbedder(await stack.enter_async_context(made), 512)
+            return
+        assert request.param == "openai"
+
+        async def key() -> str:
+            return KEY
+
+        hosted_embedder = OpenAIEmbedder(f"{server.url}/v1", "text-embedding-3-small", 512, key=key)
+        stack.push_async_callback(hosted_embedder.close)
+        yield hosted_embedder
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
@@ -135,3 +175,43 @@ async def test_the_event_loop_goes_on_while_a_batch_is_embedded(embedder: Embedd
         turns += 1
         await asyncio.sleep(0)
     assert turns > 10
+
+
+async def test_the_name_of_the_space_fits_the_name_of_an_index(embedder: Embedder) -> None:
+    assert re.fullmatch("[a-z0-9][a-z0-9.-]{0,119}", embedder.space.name)
+
+
+async def test_relevance_rises_with_the_evidence_from_nothing_to_all(embedder: Embedder) -> None:
+    calibration = embedder.calibration
+    for knots in (calibration.together, calibration.words):
+        assert all(one[0] < other[0] and one[1] <= other[1] for one, other in pairwise(knots))
+        assert knots[0][1] == 0
+    question = Question("Where does the lantern burn?", calibration)
+    assert question.relevance("Quarterly revenue grew.", -1.0) == 0
+    assert question.relevance("Where does the lantern burn?", 1.0) == 1
+
+
+async def test_hosted_tokens_are_more_than_those_of_a_real_tokenizer_on_the_whole(onnx: OnnxEmbedder) -> None:
+    texts = sorted({pair[part] for pair in PAIRS for part in ("query", "memory")})
+    counts = [(len(hosted.tokens(text)), len(onnx.tokens(text))) for text in texts]
+    assert 1.2 <= sum(ours for ours, _ in counts) / sum(real for _, real in counts) <= 1.5
+    assert all(ours >= 0.7 * real for ours, real in counts if real > 2)
+    assert all(ours >= 0.5 * real for ours, real in counts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Привет, как дела? Завтра встречаемся в шесть.",
+        "明日の朝、駅で会いましょう。",
+        "שלום עולם, מה שלומך היום?",
+        "안녕하세요, 내일 만나요.",
+        "Größenordnungsmäßig überwältigend",
+        "def f(x): return {k: v**2 for k, v in x.items() if v != 0}",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "https://example.org/a/b?c=d&e=f#g",
+    ],
+)
+async def test_hosted_tokens_are_not_far_fewer_outside_of_english_prose(onnx: OnnxEmbedder, text: str) -> None:
+    assert len(hosted.tokens(text)) >= 0.45 * len(onnx.tokens(text))
+    assert 4 * len(hosted.tokens(text)) >= len("".join(text.split()).encode())

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=INDEXES)
 async def writer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Writer]:
-    async with opened(request.param, tmp_path) as index:
+    async with opened(request.param, tmp_path, request) as index:
         yield written(index)
 
 
@@ -110,11 +110,11 @@ async def test_tenants_never_meet(writer: Writer) -> None:
     alone = await here.saying("red kettle")
     await there.index.upsert(SPACE, [there.document(f"m{n}", text="kettle") for n in range(50)])
     await there.put("m", text="a blue kettle", vector=unit(2))
-    assert await here.saying("red kettle") == alone
-    assert ids(await here.near()) == ["m", "n"]
+    assert ids(await here.saying("red kettle")) == ids(alone)
+    assert sorted(ids(await here.near())) == ["m", "n"]
     assert "n" not in ids(await there.near(k=100))
     await there.remove("m", 9)
-    assert ids(await here.near()) == ["m", "n"]
+    assert sorted(ids(await here.near())) == ["m", "n"]
 
 
 async def test_a_late_version_changes_nothing_and_is_no_error(writer: Writer) -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=INDEXES)
 async def writer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Writer]:
-    async with opened(request.param, tmp_path) as index:
+    async with opened(request.param, tmp_path, request) as index:
         yield written(index)
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from commonplace.model.errors import Unavailable
 from commonplace.ports.queue import MAX_DELAY, Message, Queue
 from contract.consumers import Consumer
 
@@ -83,3 +84,17 @@ async def test_a_body_is_any_text(consumer: Consumer) -> None:
 
 async def test_a_queue_that_is_down_refuses_all_and_does_not_raise(down_queue: Queue) -> None:
     assert await down_queue.send([Message(json.dumps(n)) for n in range(23)]) == [None] * 23
+
+
+async def test_what_was_given_up_is_put_back_and_comes_as_if_for_the_first_time(consumer: Consumer) -> None:
+    await consumer.give_up([f'"{n}"' for n in range(23)])
+    assert await consumer.queue.redrive() == 23
+    received = await consumer.receive()
+    assert sorted(body for _, body, _ in received) == sorted(f'"{n}"' for n in range(23))
+    assert {count for _, _, count in received} == {1}
+    assert await consumer.queue.redrive() == 0
+
+
+async def test_a_queue_that_is_down_cannot_be_redriven(down_queue: Queue) -> None:
+    with pytest.raises(Unavailable):
+        await down_queue.redrive()

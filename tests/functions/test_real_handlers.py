@@ -12,9 +12,10 @@ import pytest
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import KeyOrder
+from commonplace.engines import opened
 from commonplace.model.apikey import Permission
 from commonplace.settings import Settings
-from commonplace.wiring import Services, embedded
+from commonplace.wiring import Services
 from world import KEY, TENANT
 
 pytestmark = pytest.mark.anyio
@@ -59,11 +60,10 @@ def invoked(function: str, events: list[dict[str, Any]], data: Path) -> list[Any
 @pytest.fixture
 async def data(tmp_path: Path) -> Path:
     """A folder that knows one key."""
-    clock = SystemClock()
-    engines = embedded(Settings(data=tmp_path), clock)
-    services = Services(Settings(data=tmp_path), engines.engines, clock, RandomIds())
-    await services.admit.accept(KEY, KeyOrder(tenant=TENANT, environment="test", permissions=tuple(Permission)))
-    engines.database.close()
+    clock, settings = SystemClock(), Settings(data=tmp_path)
+    async with opened(settings, clock) as engines:
+        services = Services(settings, engines, clock, RandomIds())
+        await services.admit.accept(KEY, KeyOrder(tenant=TENANT, environment="test", permissions=tuple(Permission)))
     return tmp_path
 
 

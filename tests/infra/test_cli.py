@@ -2,72 +2,80 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from commonplace import cli
+from commonplace.adapters.embedded.queue import SqliteQueue
 from commonplace.adapters.system import SystemClock
+from commonplace.engines import opened
 from commonplace.model.apikey import Permission
 from commonplace.model.errors import Unauthenticated
 from commonplace.ports.queue import Message
 from commonplace.settings import Settings
-from commonplace.wiring import EmbeddedEngines, Services, embedded
+from commonplace.wiring import Services
 from fakes import FakeClock, FakeIds
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], EmbeddedEngines]:
+def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], AbstractAsyncContextManager[Services]]:
     monkeypatch.setenv("COMMONPLACE_DATA", str(tmp_path))
-    return lambda: embedded(Settings(data=tmp_path), SystemClock())
 
+    @asynccontextmanager
+    async def reopened() -> AsyncIterator[Services]:
+        settings = Settings(data=tmp_path)
+        async with opened(settings, SystemClock()) as engines:
+            yield Services(settings, engines, FakeClock(), FakeIds())
 
-def opened(engines: EmbeddedEngines) -> Services:
-    return Services(Settings(), engines.engines, FakeClock(), FakeIds())
+    return reopened
 
 
 async def test_a_key_is_made_and_shown_and_opens_what_it_says(
-    engines: Callable[[], EmbeddedEngines], capsys: pytest.CaptureFixture[str]
+    services: Callable[[], AbstractAsyncContextManager[Services]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli_run("create-key", "--name", "ci", "--tenant", "acme", "--scopes", "read,delete") == 0
     token = capsys.readouterr().out.strip()
     assert token.startswith("mem_local_")
-    opened_engines = engines()
-    principal = await opened(opened_engines).admit(token)
+    async with services() as found:
+        principal = await found.admit(token)
     assert principal.tenant == "acme"
     assert principal.permissions == frozenset({Permission.READ, Permission.DELETE})
-    opened_engines.database.close()
 
 
 async def test_a_revoked_key_opens_nothing(
-    engines: Callable[[], EmbeddedEngines], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    services: Callable[[], AbstractAsyncContextManager[Services]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert cli_run("create-key") == 0
     token = capsys.readouterr().out.strip()
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{token}\n"))
     assert cli_run("revoke-key") == 0
     assert token not in capsys.readouterr().out
-    opened_engines = engines()
-    with pytest.raises(Unauthenticated):
-        await opened(opened_engines).admit(token)
-    opened_engines.database.close()
+    async with services() as found:
+        with pytest.raises(Unauthenticated):
+            await found.admit(token)
 
 
 async def test_dead_messages_are_put_back(
-    engines: Callable[[], EmbeddedEngines], capsys: pytest.CaptureFixture[str]
+    services: Callable[[], AbstractAsyncContextManager[Services]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened_engines = engines()
-    await opened_engines.dead_letters["EmbeddingQueue"].send([Message(json.dumps({"kind": "embed"}))])
-    opened_engines.database.close()
+    async with services() as found:
+        queue = found.engines.embedding_queue
+        assert isinstance(queue, SqliteQueue)
+        await queue.dead.send([Message(json.dumps({"kind": "embed"}))])
     assert cli_run("redrive") == 0
-    assert "EmbeddingQueue: 1 messages put back" in capsys.readouterr().out
-    opened_engines = engines()
-    assert await opened_engines.queues["EmbeddingQueue"].depth() == 1
-    opened_engines.database.close()
+    assert "embedding: 1 messages put back" in capsys.readouterr().out
+    async with services() as found:
+        queue = found.engines.embedding_queue
+        assert isinstance(queue, SqliteQueue)
+        assert await queue.depth() == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ async def test_dead_messages_are_put_back(
         (["revoke-key", "mem_local_nobody"], "Key not found"),
     ],
 )
-@pytest.mark.usefixtures("engines")
+@pytest.mark.usefixtures("services")
 async def test_what_cannot_be_done_is_said_without_a_traceback(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:

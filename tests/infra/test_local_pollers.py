@@ -56,11 +56,11 @@ def function(monkeypatch: pytest.MonkeyPatch) -> FakeFunction:
 class Polled:
     """A poller that runs, with its queues."""
 
-    def __init__(self, world: World, function: FakeFunction, queue: SqliteQueue, dead: SqliteQueue) -> None:
+    def __init__(self, world: World, function: FakeFunction, queue: SqliteQueue) -> None:
         self.function = function
         self.queue = queue
-        self.dead = dead
-        self.task = asyncio.create_task(poll(SOURCE, POLICY, queue, dead, world.services))
+        self.dead = queue.dead
+        self.task = asyncio.create_task(poll(SOURCE, POLICY, queue, world.services))
 
     async def until(self, holds: Callable[[], Any]) -> None:
         """Lets the poller work until something holds."""
@@ -81,8 +81,7 @@ class Polled:
 @pytest.fixture
 async def polled(world: World, function: FakeFunction) -> AsyncIterator[Polled]:
     queue = world.embedding_queue.inner
-    dead = SqliteQueue(queue._database, "Dead", world.clock)  # noqa: SLF001 - the queue's own file
-    polled = Polled(world, function, queue, dead)
+    polled = Polled(world, function, queue)
     yield polled
     polled.task.cancel()
     await asyncio.gather(polled.task, return_exceptions=True)

@@ -85,6 +85,9 @@ class RecordedQueue(Queue):
         self._used.queues.add(self._name)
         return await self._inner.send(messages)
 
+    async def redrive(self) -> int:
+        raise AssertionError("only the command line puts messages back")
+
 
 def folder(of: Path, name: str) -> Path:
     """A new folder."""

@@ -30,3 +30,10 @@ class Index(Protocol):
 
     async def spaces(self) -> list[Space]:
         """The spaces that hold documents or have held some."""
+
+    async def renew(self, space: Space) -> None:
+        """Begins to build a space anew: from now on documents are written to a fresh collection, and until ``retire``
+        searches see the old one as well. An engine whose collections never have to be made anew does nothing."""
+
+    async def retire(self, space: Space) -> None:
+        """Ends what ``renew`` began: the old collection goes."""

@@ -24,3 +24,9 @@ class Queue(Protocol):
 
         A queue that is down refuses all of them; it does not raise.
         """
+
+    async def redrive(self) -> int:
+        """Puts the messages that were given up back to be tried again, as if they had never been received; how many.
+
+        One that is interrupted may leave a message in both places: it then comes twice. Raises ``Unavailable``.
+        """

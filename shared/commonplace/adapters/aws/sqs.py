@@ -1,13 +1,15 @@
 """The Queue port on SQS."""
 
 import asyncio
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from commonplace.model.errors import Unavailable
 from commonplace.ports.queue import MAX_DELAY, Message, Queue
 
 MAX_ENTRIES = 10
@@ -32,10 +34,10 @@ def client_config() -> Config:
 
 
 class SqsQueue(Queue):
-    """The queue at ``queue_url``, through an aiobotocore client with ``client_config``."""
+    """The queue at ``queue_url``, through an aiobotocore client with ``client_config``, which ``connect`` gives."""
 
-    def __init__(self, client: Any, queue_url: str) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], Awaitable[Any]], queue_url: str) -> None:
+        self._connect = connect
         self._url = queue_url
         self._turns = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -60,10 +62,48 @@ class SqsQueue(Queue):
         ]
         async with self._turns:
             try:
-                answer = await self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+                client = await self._connect()
+                answer = await client.send_message_batch(QueueUrl=self._url, Entries=entries)
             except (BotoCoreError, ClientError):
                 return {}
         return {int(entry["Id"]): entry["MessageId"] for entry in answer.get("Successful", ())}
+
+    async def redrive(self) -> int:
+        """As the port says, from the dead-letter queue of the queue's own redrive policy, by tens.
+
+        Not by StartMessageMoveTask: that returns at once and tells how far it is only to who asks again and again.
+        """
+        client = await self._connect()
+        try:
+            dead = await self._dead_letters(client)
+            moved = 0
+            while messages := await _received(client, dead):
+                sent = await self.send([Message(message["Body"]) for message in messages])
+                done = [message for message, id in zip(messages, sent, strict=True) if id is not None]
+                if not done:
+                    raise Unavailable("The queue takes no messages now")
+                entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(done)]
+                await client.delete_message_batch(QueueUrl=dead, Entries=entries)
+                moved += len(done)
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("The queue cannot be asked now") from error
+        return moved
+
+    async def _dead_letters(self, client: Any) -> str:
+        """The URL of the dead-letter queue."""
+        asked = await client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["RedrivePolicy"])
+        policy = asked.get("Attributes", {}).get("RedrivePolicy")
+        if policy is None:
+            raise Unavailable("The queue has no dead-letter queue")
+        name = json.loads(policy)["deadLetterTargetArn"].rpartition(":")[2]
+        url: str = (await client.get_queue_url(QueueName=name))["QueueUrl"]
+        return url
+
+
+async def _received(client: Any, url: str) -> list[dict[str, Any]]:
+    answer = await client.receive_message(QueueUrl=url, MaxNumberOfMessages=MAX_ENTRIES, WaitTimeSeconds=1)
+    found: list[dict[str, Any]] = answer.get("Messages", [])
+    return found
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[_Batch]:

@@ -1,8 +1,10 @@
 """The Index port in SQLite: exact cosines by sqlite-vec, words by FTS5 and BM25."""
 
 import asyncio
+import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TypeAlias, TypeVar, cast
 
 import apsw
@@ -11,6 +13,7 @@ from commonplace.adapters.embedded import index_filter, index_tables, index_word
 from commonplace.adapters.embedded.database import Database
 from commonplace.adapters.embedded.index_filter import Plan
 from commonplace.adapters.embedded.index_tables import Partition, prepare
+from commonplace.adapters.facts import facts, microseconds
 from commonplace.model.document import Arm, Candidate, Document, Findings, Probe, Removal
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.filter import Filter
@@ -81,17 +84,20 @@ class SqliteIndex:
         return await self._database.write(write) if removals else []
 
     async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
-        """As the port says, each arm in a thread of its own. Raises ``Invalid`` for a vector that is not of the space."""
+        """As the port says, each arm in a thread of its own, its time without the wait for one. Raises ``Invalid`` for a vector that is not of the space."""
         vector, text = probe.vector, probe.text
         if vector is not None and len(vector) != space.dimension:
             raise Invalid(f"The vector has {len(vector)} dimensions and not {space.dimension}")
 
         def arm(ask: _Ask) -> Awaitable[Arm]:
             def read(connection: apsw.Connection) -> Arm:
+                began = time.perf_counter()
                 partition = index_tables.find(connection, space, probe.tenant)
                 if partition is None or probe.k <= 0:
-                    return Arm()
-                return ask(connection, partition, index_filter.plan(connection, partition, filter))
+                    found = Arm()
+                else:
+                    found = ask(connection, partition, index_filter.plan(connection, partition, filter))
+                return replace(found, milliseconds=1_000 * (time.perf_counter() - began))
 
             return self._database.read(read)
 
@@ -117,6 +123,12 @@ class SqliteIndex:
         """As the port says, by name."""
         return await self._database.read(index_tables.spaces)
 
+    async def renew(self, space: Space) -> None:
+        """Nothing: the tables of a space follow the schema of the file."""
+
+    async def retire(self, space: Space) -> None:
+        """Nothing, as ``renew``."""
+
 
 def _tenants(items: Sequence[_Item]) -> list[str]:
     return list(dict.fromkeys(item.tenant for item in items))
@@ -140,8 +152,8 @@ def _upsert(
     connection.execute(partition.sql("REPLACE INTO vectors_#(id, vector) VALUES(?, ?)"), (here, octets))
     text = document.text.encode("utf-8", "replace").decode()
     connection.execute(partition.sql("REPLACE INTO words_#(rowid, text) VALUES(?, ?)"), (here, text))
-    facts = [(*fact, here) for fact in index_filter.facts(document.metadata, document.tags)]
-    connection.executemany(partition.sql("INSERT INTO facts_#(name, value, number, id) VALUES(?, ?, ?, ?)"), facts)
+    rows = [(fact.name, fact.text, fact.number, here) for fact in facts(document.metadata, document.tags)]
+    connection.executemany(partition.sql("INSERT INTO facts_#(name, value, number, id) VALUES(?, ?, ?, ?)"), rows)
     if removal is not None:
         connection.execute(partition.sql("DELETE FROM removals_# WHERE id = ?"), (removal,))
     return None
@@ -155,8 +167,8 @@ def _put_document(
     values = (
         document.memory, document.passage, document.version, scope.store, scope.organization, scope.user, scope.agent,
         scope.session, scope.project, document.kind, document.tier.value, document.importance, document.confidential,
-        document.archived, index_filter.microseconds(document.created_at),
-        index_filter.microseconds(document.occurred_at), terms,
+        document.archived, microseconds(document.created_at),
+        microseconds(document.occurred_at), terms,
     )  # fmt: skip
     if here is None:
         connection.execute(partition.sql(_INSERT), values)

@@ -1,28 +1,21 @@
 """A Filter as SQL: what drives the search through an index, and what is asked of each row."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import apsw
 
+from commonplace.adapters import facts
 from commonplace.adapters.embedded.index_tables import Partition
+from commonplace.adapters.facts import microseconds
 from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period, Scalar
-from commonplace.model.values import Json
 
 Bound: TypeAlias = str | int | float | None
 """What is bound to a parameter."""
 
 SURVEYED = 10_000
 """How many rows of a driver are counted at most, at about 0.03 us each."""
-
-LONGEST = 64
-"""Names and strings of more characters stand as their hash in the facts, so that no index entry grows with them."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_METADATA, _TAGS = "m", "t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +65,6 @@ def plan(connection: apsw.Connection, partition: Partition, filter: Filter) -> P
     return Plan(_all([drivers[best].drive, *rest, *checks]), check, rows)
 
 
-def facts(metadata: Mapping[str, Json], tags: Sequence[str]) -> list[tuple[str, str, Bound]]:
-    """A document's metadata and tags as rows of name, value and number.
-
-    Two values have the same text exactly if ``Filter.matches`` takes them as equal; lists and objects are only there.
-    The number is what ranges compare with (beyond 64 bits: the nearest float).
-    """
-    rows: list[tuple[str, str, Bound]] = [(_name(_METADATA, key), *_value(value)) for key, value in metadata.items()]
-    rows += [(_TAGS, _value(tag)[0], None) for tag in dict.fromkeys(tags)]
-    return rows
-
-
-def microseconds(moment: datetime) -> int:
-    """Whole microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
 def _count(connection: apsw.Connection, partition: Partition, count: Clause) -> int:
     sql = partition.sql("SELECT count(*) FROM ({} LIMIT ?)", count.sql)
     return int(connection.execute(sql, (*count.values, SURVEYED)).get)
@@ -107,9 +84,9 @@ def _scope(filter: Filter) -> list[_Driver]:
 def _facts(filter: Filter) -> list[_Driver]:
     drivers = []
     if filter.tags:
-        drivers.append(_among(_TAGS, filter.tags))
+        drivers.append(_among(facts.TAGS, filter.tags))
     drivers += [
-        _among(_name(_METADATA, key), condition.values)
+        _among(facts.metadata_name(key), condition.values)
         for key, condition in filter.metadata
         if isinstance(condition, Among)
     ]
@@ -117,8 +94,7 @@ def _facts(filter: Filter) -> list[_Driver]:
 
 
 def _among(name: str, values: Sequence[Scalar]) -> _Driver:
-    # A NaN is not equal to anything, and "o" stands for whatever a scalar cannot be equal to.
-    wanted = (name, *dict.fromkeys(text for text, _ in map(_value, values) if text != "o"))
+    wanted = (name, *(text for text in dict.fromkeys(map(facts.compared, values)) if text != facts.UNEQUAL))
     rows = f"FROM facts_# WHERE name = ? AND value IN ({_marks(len(wanted) - 1)})"
     return _Driver(
         Clause(f"id IN (SELECT id {rows})", wanted),
@@ -147,7 +123,7 @@ def _checks(filter: Filter) -> list[Clause]:
 
 
 def _condition(key: str, condition: Condition) -> Clause:
-    name = _name(_METADATA, key)
+    name = facts.metadata_name(key)
     # Without the hint SQLite may read every fact of that name for each document.
     there = "EXISTS (SELECT 1 FROM facts_# INDEXED BY facts_#_id WHERE id = documents_#.id AND name = ?"
     match condition:
@@ -165,8 +141,8 @@ def _condition(key: str, condition: Condition) -> Clause:
 
 def _range(column: str, bounds: Between) -> list[Clause]:
     low, high = bounds.low, bounds.high
-    clauses = [] if low is None else [Clause(f"{column} >= ?", (_number(low),))]
-    return clauses if high is None else [*clauses, Clause(f"{column} <= ?", (_number(high),))]
+    clauses = [] if low is None else [Clause(f"{column} >= ?", (facts.ranged(low),))]
+    return clauses if high is None else [*clauses, Clause(f"{column} <= ?", (facts.ranged(high),))]
 
 
 def _period(column: str, period: Period) -> list[Clause]:
@@ -185,41 +161,3 @@ def _all(clauses: Sequence[Clause]) -> Clause:
 
 def _marks(count: int) -> str:
     return ", ".join("?" * count)
-
-
-def _name(sort: str, key: str) -> str:
-    return sort + _short(key)
-
-
-def _value(value: Json) -> tuple[str, Bound]:
-    match value:
-        case None:
-            return "n", None
-        case bool():
-            return ("b1" if value else "b0"), None
-        case int():
-            return f"i{value:x}", _number(value)
-        case float():
-            # JSON knows one sort of number: 1.0 reads as 1. A NaN equals nothing, not even itself.
-            text = f"i{int(value):x}" if value.is_integer() else f"f{value.hex()}"
-            return ("o", None) if value != value else (text, value)  # noqa: PLR0124 - only NaN differs from itself
-        case str():
-            return _short(value), None
-        case _:
-            return "o", None
-
-
-def _number(value: float) -> int | float:
-    if isinstance(value, float) or -(2**63) <= value < 2**63:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-def _short(text: str) -> str:
-    octets = text.encode("utf-8", "surrogatepass")  # half a surrogate pair is legal in JSON and cannot be bound
-    if len(text) <= LONGEST and (text.isascii() or octets == text.encode("utf-8", "replace")):
-        return f"s{text}"
-    return f"h{hashlib.blake2b(octets, digest_size=16).hexdigest()}"

@@ -122,22 +122,25 @@ class SqliteQueue(Queue):
         await self._each(_RELEASE, (self._now() + delay * 1000,), receipts)
         self._bell.ring()
 
-    async def bury(self, receipts: Iterable[str], dead: "SqliteQueue") -> None:
-        """Moves messages into ``dead``, a queue of the same file, where they are visible at once. They keep their id and
-        their receive count."""
-        await self._each(_MOVE, (dead.name, self._now()), receipts)
-        dead._bell.ring()  # noqa: SLF001 - another one of this class
+    @property
+    def dead(self) -> "SqliteQueue":
+        """The queue of the messages that were given up."""
+        return SqliteQueue(self._database, f"{self.name}.dead", self._clock)
 
-    async def redrive(self, target: "SqliteQueue") -> int:
-        """Moves everything into ``target``, a queue of the same file, as if it had never been received; how many."""
+    async def bury(self, receipts: Iterable[str]) -> None:
+        """Gives messages up: they move to ``dead``, and keep their id and their receive count."""
+        await self._each(_MOVE, (self.dead.name, self._now()), receipts)
+
+    async def redrive(self) -> int:
+        """As the port says, in one transaction."""
         now = self._now()
 
         def move(connection: apsw.Connection) -> int:
-            connection.execute(_REDRIVE, (target.name, now, self.name))
+            connection.execute(_REDRIVE, (self.name, now, self.dead.name))
             return connection.changes()
 
         moved = await self._database.write(move)
-        target._bell.ring()  # noqa: SLF001 - another one of this class
+        self._bell.ring()
         return moved
 
     async def depth(self) -> int:

@@ -1,0 +1,149 @@
+"""Documents and filters in the words of OpenSearch."""
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from commonplace.adapters import facts
+from commonplace.adapters.facts import microseconds, shortened
+from commonplace.model.document import Document, document_id
+from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period
+
+MOST_WORDS = 300
+"""Different words of a query that are looked for: each is a clause for each of two fields, and OpenSearch takes 1,024
+(``indices.query.bool.max_clause_count``)."""
+
+EXACT_WORDS = 0.3
+"""What a word to the letter counts beside the same word by its stem."""
+
+
+def key(tenant: str, memory: str, passage: int) -> str:
+    """The ``_id`` of a document: no tenant can form that of another one's."""
+    owner = hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return f"{owner}.{document_id(memory, passage)}"
+
+
+def body(document: Document) -> dict[str, Any]:
+    """A document as it is indexed. A vector of zeros has no angle to anything and is left out."""
+    scope = document.scope
+    parts = {
+        "organization": scope.organization,
+        "user": scope.user,
+        "agent": scope.agent,
+        "session": scope.session,
+        "project": scope.project,
+    }
+    found = facts.facts(document.metadata, document.tags)
+    names = dict.fromkeys(fact.name for fact in found)
+    return {
+        "tenant": document.tenant,
+        "memory": document.memory,
+        "passage": document.passage,
+        "content": document.text.encode("utf-8", "replace").decode(),
+        "store": shortened(scope.store),
+        **{name: shortened(value) for name, value in parts.items() if value is not None},
+        "kind": shortened(document.kind),
+        "tier": document.tier.value,
+        "importance": document.importance,
+        "confidential": document.confidential,
+        "archived": document.archived,
+        "created": microseconds(document.created_at),
+        "occurred": microseconds(document.occurred_at),
+        "facts": [_prefix(name) for name in names] + [_prefix(fact.name) + fact.text for fact in found],
+        "numbers": [_prefix(fact.name) + _sortable(fact.number) for fact in found if fact.number is not None],
+        **({"vector": document.vector} if any(document.vector) else {}),
+    }
+
+
+def nearest(vector: Sequence[float], k: int, inside: dict[str, Any]) -> dict[str, Any]:
+    """The search of the vectors arm. The filter stands inside of the clause, so it is applied before the cut."""
+    return _search({"knn": {"vector": {"vector": vector, "k": k, "filter": inside}}}, k)
+
+
+def saying(text: str, k: int, inside: dict[str, Any]) -> dict[str, Any]:
+    """The search of the words arm: BM25 over stems, and a little over the words as they are."""
+    words = {
+        "multi_match": {
+            "query": " ".join(list(dict.fromkeys(text.split()))[:MOST_WORDS]).encode("utf-8", "replace").decode(),
+            "type": "most_fields",
+            "fields": ["content", f"content.plain^{EXACT_WORDS}"],
+        }
+    }
+    bool_ = inside["bool"]
+    return _search({"bool": {**bool_, "must": [words]}}, k)
+
+
+def meant(tenant: str, filter: Filter) -> dict[str, Any]:
+    """What is meant: the tenant's documents inside the filter."""
+    scope = {part: shortened(value) for part, value in filter.scope().items()}
+    musts = [_term("tenant", tenant), *(_term(part, value) for part, value in scope.items())]
+    musts += [_term(hidden, value=False) for hidden in ("confidential", "archived") if not getattr(filter, hidden)]
+    if filter.kinds:
+        musts.append(_terms("kind", [shortened(kind) for kind in filter.kinds]))
+    if filter.tiers:
+        musts.append(_terms("tier", [tier.value for tier in filter.tiers]))
+    if filter.tags:
+        musts.append(_terms("facts", [_prefix(facts.TAGS) + facts.compared(tag) for tag in filter.tags]))
+    if filter.importance != Between():
+        musts.append(_range("importance", gte=filter.importance.low, lte=filter.importance.high))
+    musts += [*_period("created", filter.created), *_period("occurred", filter.occurred)]
+    nots = [_terms("memory", list(filter.excluded))] if filter.excluded else []
+    for name, condition in filter.metadata:
+        clause, wanted = _condition(facts.metadata_name(name), condition)
+        (musts if wanted else nots).append(clause)
+    return {"bool": {"filter": musts, "must_not": nots}}
+
+
+def _period(field: str, period: Period) -> list[dict[str, Any]]:
+    start, end = (None if each is None else microseconds(each) for each in (period.start, period.end))
+    return [] if start is None and end is None else [_range(field, gte=start, lt=end)]
+
+
+def _condition(name: str, condition: Condition) -> tuple[dict[str, Any], bool]:
+    """A clause, and whether it must hold or must not."""
+    match condition:
+        case Among(values) | NotAmong(values):
+            texts = [text for text in map(facts.compared, values) if text != facts.UNEQUAL]
+            return _terms("facts", [_prefix(name) + text for text in texts]), isinstance(condition, Among)
+        case Exists(present):
+            return _term("facts", _prefix(name)), present
+        case Between(low, high):
+            lowest, highest = (-math.inf if low is None else low), (math.inf if high is None else high)
+            bounds = [_prefix(name) + _sortable(bound) for bound in (lowest, highest)]
+            return _range("numbers", gte=bounds[0], lte=bounds[1]), True
+
+
+def _search(query: dict[str, Any], k: int) -> dict[str, Any]:
+    return {
+        "query": query,
+        "size": k,
+        "version": True,
+        "track_total_hits": False,
+        "stored_fields": "_none_",
+        "docvalue_fields": ["memory", "passage"],
+    }
+
+
+def _term(field: str, value: str | bool) -> dict[str, Any]:
+    return {"term": {field: value}}
+
+
+def _terms(field: str, values: list[str]) -> dict[str, Any]:
+    return {"terms": {field: values}}
+
+
+def _range(field: str, **bounds: str | float | None) -> dict[str, Any]:
+    return {"range": {field: {name: bound for name, bound in bounds.items() if bound is not None}}}
+
+
+def _prefix(name: str) -> str:
+    """The name of a fact with its length before it, so that no name and value read like another pair."""
+    return f"{len(name)}:{name}"
+
+
+def _sortable(number: float) -> str:
+    """A number as text that sorts as the numbers do: the bits of the double, with the sign turned round."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", float(number) + 0.0))
+    return f"{bits ^ (0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else 1 << 63):016x}"

@@ -1,0 +1,197 @@
+"""From settings to adapters. Only the adapters that are asked for are imported."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from commonplace.adapters.system import NoMeter
+from commonplace.ports.embedder import Embedder
+from commonplace.ports.index import Index
+from commonplace.ports.meter import Meter
+from commonplace.ports.queue import Queue
+from commonplace.ports.table import Table
+from commonplace.ports.world import Clock, Sender
+from commonplace.settings import SettingError, Settings
+
+if TYPE_CHECKING:
+    import aioboto3
+
+    from commonplace.adapters.embedded.database import Database
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The adapters of a deployment. ``embedder`` and ``sender`` are made when they are first asked for: most functions
+    never do."""
+
+    table: Table
+    index: Index
+    embedding_queue: Queue
+    delivery_queue: Queue
+    embedder: Callable[[], Embedder]
+    sender: Callable[[], Sender]
+    meter: Meter
+
+
+@asynccontextmanager
+async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Engines]:
+    """The engines that the settings name, closed in the end. AWS clients live on the running loop, and take region,
+    credentials and endpoints from the usual variables of the environment."""
+    async with AsyncExitStack() as stack:
+        opening = _Opening(settings, clock, stack)
+        yield Engines(
+            await opening.table(),
+            opening.index(),
+            opening.queue(settings.embedding_queue),
+            opening.queue(settings.delivery_queue),
+            cache(opening.embedder),
+            cache(opening.sender),
+            opening.meter(),
+        )
+
+
+class _Once(Generic[T]):
+    """Something that is opened when it is first asked for, and then kept."""
+
+    def __init__(self, open: Callable[[], Awaitable[T]]) -> None:
+        self._open = open
+        self._turn = asyncio.Lock()
+        self._opened: list[T] = []
+
+    async def __call__(self) -> T:
+        async with self._turn:
+            if not self._opened:
+                self._opened.append(await self._open())
+        return self._opened[0]
+
+
+class _Opening:
+    """What the engines of one deployment share while they are made."""
+
+    def __init__(self, settings: Settings, clock: Clock, stack: AsyncExitStack) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stack = stack
+
+    @cached_property
+    def _database(self) -> "Database":
+        from commonplace.adapters.embedded import index, queue, table
+        from commonplace.adapters.embedded.database import Database
+
+        self._settings.data.mkdir(parents=True, exist_ok=True)
+        path = self._settings.data / "commonplace.db"
+        database = Database(path, (table.prepare, index.prepare, queue.prepare))
+        self._stack.callback(database.close)
+        return database
+
+    @cached_property
+    def _session(self) -> "aioboto3.Session":
+        import aioboto3
+
+        return aioboto3.Session()
+
+    async def _client(self, service: str, config: Any) -> Any:
+        return await self._stack.enter_async_context(self._session.client(service, config=config))
+
+    async def table(self) -> Table:
+        if self._settings.rows == "sqlite":
+            from commonplace.adapters.embedded.table import SqliteTable
+
+            return SqliteTable(self._database)
+        from commonplace.adapters.aws import dynamodb
+
+        return dynamodb.DynamoTable(await self._client("dynamodb", dynamodb.client_config()), self._settings.table)
+
+    def queue(self, name: str) -> Queue:
+        if self._settings.queues == "sqlite":
+            from commonplace.adapters.embedded.queue import SqliteQueue
+
+            return SqliteQueue(self._database, name, self._clock)
+        from commonplace.adapters.aws import sqs
+
+        return sqs.SqsQueue(self._sqs, name)
+
+    @cached_property
+    def _sqs(self) -> Callable[[], Awaitable[Any]]:
+        from commonplace.adapters.aws import sqs
+
+        return _Once(lambda: self._client("sqs", sqs.client_config()))
+
+    def index(self) -> Index:
+        if self._settings.index == "sqlite":
+            from commonplace.adapters.embedded.index import SqliteIndex
+
+            return SqliteIndex(self._database)
+        from commonplace.adapters.aws.opensearch import Layout, OpenSearchIndex
+
+        settings = self._settings
+        layout = Layout(
+            engine=settings.opensearch_engine,
+            shards=settings.opensearch_shards,
+            replicas=settings.opensearch_replicas,
+            refresh=settings.opensearch_refresh,
+        )
+        return OpenSearchIndex(_Once(self._opensearch), layout)
+
+    async def _opensearch(self) -> Any:
+        from commonplace.adapters.aws import opensearch_client
+
+        client = opensearch_client.connected(self._settings.opensearch, self._session)
+        return await self._stack.enter_async_context(client)
+
+    def embedder(self) -> Embedder:
+        settings = self._settings
+        match settings.embedder:
+            case "onnx":
+                from commonplace.adapters.embedded.onnx import OnnxEmbedder
+
+                return OnnxEmbedder(settings.embedder_threads)
+            case "bedrock":
+                from commonplace.adapters.aws import bedrock
+
+                model = settings.embedding_model or bedrock.MODEL
+                connect = _Once(lambda: self._client("bedrock-runtime", bedrock.client_config()))
+                return bedrock.BedrockEmbedder(connect, settings.embedding_dimension or 1024, model=model)
+            case _:
+                from commonplace.adapters.web.openai import OpenAIEmbedder
+
+                if not (settings.embedding_model and settings.embedding_dimension):
+                    raise SettingError(
+                        "COMMONPLACE_EMBEDDER=openai needs COMMONPLACE_EMBEDDING_MODEL and COMMONPLACE_EMBEDDING_DIMENSION"
+                    )
+                embedder = OpenAIEmbedder(
+                    settings.openai_url, settings.embedding_model, settings.embedding_dimension, key=self._openai_key()
+                )
+                self._stack.push_async_callback(embedder.close)
+                return embedder
+
+    def _openai_key(self) -> Callable[[], Awaitable[str]] | None:
+        key, secret = self._settings.openai_key, self._settings.openai_key_secret
+        if secret:
+            from commonplace.adapters.aws import secrets
+
+            connect = _Once(lambda: self._client("secretsmanager", secrets.client_config()))
+            return lambda: secrets.read(connect, secret)
+
+        async def given() -> str:
+            return key
+
+        return given if key else None
+
+    def sender(self) -> Sender:
+        from commonplace.adapters.web.sender import WebhookSender
+
+        return WebhookSender(private_targets=self._settings.private_webhooks, deadline=self._settings.webhook_timeout)
+
+    def meter(self) -> Meter:
+        if self._settings.rows == "sqlite":
+            return NoMeter()
+        from commonplace.adapters.aws.metrics import EmbeddedMetrics
+
+        return EmbeddedMetrics(self._settings.stack, self._clock, sys.stdout)
