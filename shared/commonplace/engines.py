@@ -4,12 +4,13 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from commonplace.adapters import hosted
 from commonplace.adapters.system import NoMeter
-from commonplace.ports.embedder import Embedder
+from commonplace.ports.embedder import Calibration, Embedder
 from commonplace.ports.index import Index
 from commonplace.ports.meter import Meter
 from commonplace.ports.queue import Queue
@@ -146,30 +147,56 @@ class _Opening:
         return await self._stack.enter_async_context(client)
 
     def embedder(self) -> Embedder:
+        try:
+            match self._settings.embedder:
+                case "onnx":
+                    return self._onnx()
+                case "bedrock":
+                    return self._bedrock()
+                case _:
+                    return self._openai()
+        except ValueError as error:
+            raise SettingError(f"the embedding model cannot be used so: {error}") from error
+
+    def _onnx(self) -> Embedder:
+        from commonplace.adapters.embedded.onnx import OnnxEmbedder
+
+        return OnnxEmbedder(self._settings.embedder_threads)
+
+    def _bedrock(self) -> Embedder:
+        from commonplace.adapters.aws import bedrock
+
         settings = self._settings
-        match settings.embedder:
-            case "onnx":
-                from commonplace.adapters.embedded.onnx import OnnxEmbedder
+        return bedrock.BedrockEmbedder(
+            _Once(lambda: self._client("bedrock-runtime", bedrock.client_config())),
+            settings.embedding_dimension or bedrock.DIMENSIONS[-1],
+            model=settings.embedding_model or bedrock.MODEL,
+            window=settings.embedding_window or hosted.WINDOW,
+            calibration=self._calibration(bedrock.CALIBRATION),
+        )
 
-                return OnnxEmbedder(settings.embedder_threads)
-            case "bedrock":
-                from commonplace.adapters.aws import bedrock
+    def _openai(self) -> Embedder:
+        from commonplace.adapters.web import openai
 
-                model = settings.embedding_model or bedrock.MODEL
-                connect = _Once(lambda: self._client("bedrock-runtime", bedrock.client_config()))
-                return bedrock.BedrockEmbedder(connect, settings.embedding_dimension or 1024, model=model)
-            case _:
-                from commonplace.adapters.web.openai import OpenAIEmbedder
+        settings = self._settings
+        if not (settings.embedding_model and settings.embedding_dimension):
+            raise SettingError(
+                "COMMONPLACE_EMBEDDER=openai needs COMMONPLACE_EMBEDDING_MODEL and COMMONPLACE_EMBEDDING_DIMENSION"
+            )
+        embedder = openai.OpenAIEmbedder(
+            settings.openai_url,
+            settings.embedding_model,
+            settings.embedding_dimension,
+            key=self._openai_key(),
+            window=settings.embedding_window or hosted.WINDOW,
+            calibration=self._calibration(openai.CALIBRATION),
+        )
+        self._stack.push_async_callback(embedder.close)
+        return embedder
 
-                if not (settings.embedding_model and settings.embedding_dimension):
-                    raise SettingError(
-                        "COMMONPLACE_EMBEDDER=openai needs COMMONPLACE_EMBEDDING_MODEL and COMMONPLACE_EMBEDDING_DIMENSION"
-                    )
-                embedder = OpenAIEmbedder(
-                    settings.openai_url, settings.embedding_model, settings.embedding_dimension, key=self._openai_key()
-                )
-                self._stack.push_async_callback(embedder.close)
-                return embedder
+    def _calibration(self, usual: Calibration) -> Calibration:
+        curve = self._settings.calibration
+        return replace(usual, together=curve) if curve else usual
 
     def _openai_key(self) -> Callable[[], Awaitable[str]] | None:
         key, secret = self._settings.openai_key, self._settings.openai_key_secret

@@ -17,8 +17,8 @@ class SettingError(ValueError):
 class Settings:
     """Everything that can be set. Each field says its variable in ``VARIABLES``.
 
-    ``rows``, ``index``, ``queues`` and ``embedder`` name the engine of a port. ``embedding_dimension`` 0 leaves the
-    dimension to the model.
+    ``rows``, ``index``, ``queues`` and ``embedder`` name the engine of a port. An ``embedding_dimension`` or
+    ``embedding_window`` of 0 and an empty ``calibration`` leave the choice to the adapter of the model.
     """
 
     rows: str = "sqlite"
@@ -39,6 +39,8 @@ class Settings:
     opensearch_refresh: str = "200ms"
     embedding_model: str = ""
     embedding_dimension: int = 0
+    embedding_window: int = 0
+    calibration: tuple[tuple[float, float], ...] = ()
     embedder_threads: int = 2
     openai_url: str = "https://api.openai.com/v1"
     openai_key: str = ""
@@ -80,6 +82,8 @@ def read(environment: Mapping[str, str]) -> Settings:
         opensearch_refresh=_duration(text("opensearch_refresh"), "opensearch_refresh"),
         embedding_model=text("embedding_model"),
         embedding_dimension=_number(given, "embedding_dimension", default.embedding_dimension, 0, 4096),
+        embedding_window=_number(given, "embedding_window", default.embedding_window, 0, 8192),
+        calibration=_curve(text("calibration") if "calibration" in given else "", "calibration"),
         embedder_threads=_number(given, "embedder_threads", default.embedder_threads, 1, 64),
         openai_url=_url(text("openai_url"), "openai_url"),
         openai_key=text("openai_key"),
@@ -114,6 +118,18 @@ def _url(value: str, field: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", value):
         raise SettingError(f"{VARIABLES[field]} must be a URL such as https://host/path, not {value!r}")
     return value.rstrip("/")
+
+
+def _curve(value: str, field: str) -> tuple[tuple[float, float], ...]:
+    """The points of a rising curve, as in ``0:0 0.3:0.3 1:1``."""
+    try:
+        points = tuple((float(x), float(y)) for x, y in (point.split(":") for point in value.split()))
+    except ValueError:
+        points = ((1.0, 0.0), (0.0, 1.0))
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    if xs != sorted(set(xs)) or ys != sorted(ys) or not all(0 <= y <= 1 for y in ys):
+        raise SettingError(f"{VARIABLES[field]} must be a rising curve such as '0:0 0.3:0.3 1:1', not {value!r}")
+    return points
 
 
 def _duration(value: str, field: str) -> str:

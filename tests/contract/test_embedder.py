@@ -20,6 +20,7 @@ from commonplace.adapters.web.openai import OpenAIEmbedder
 from commonplace.core.relevance import Question
 from commonplace.model.errors import Invalid
 from commonplace.ports.embedder import Embedder
+from contract.consumers import kept
 from embedding_server import KEY, serving
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +79,7 @@ async def embedder(request: pytest.FixtureRequest, onnx: OnnxEmbedder) -> AsyncI
             )
             config = bedrock.client_config()
             made = session.client("bedrock-runtime", endpoint_url=server.url, config=config)
-            yield BedrockEmbedder(await stack.enter_async_context(made), 512)
+            yield BedrockEmbedder(kept(await stack.enter_async_context(made)), 512)
             return
         assert request.param == "openai"
 

@@ -5,20 +5,17 @@ Everything up to the address happens on the event loop. What follows blocks, and
 
 import asyncio
 import contextlib
-import re
 import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import ip_address
-from math import ceil
 
 from commonplace.adapters.web.addresses import public
 from commonplace.adapters.web.exchange import Cord, Delivery, unreachable
+from commonplace.adapters.web.retry_after import retry_after
 from commonplace.adapters.web.target import Target, parse, refused
 from commonplace.model.webhook import Answer
 from commonplace.ports.world import Unreachable
@@ -42,23 +39,10 @@ def _is_public(address: str) -> bool:
         return False
 
 
-def _retry_after(value: str | None) -> int | None:
-    """A Retry-After in seconds from now, or None if there is none that can be read."""
-    text = (value or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return int(text)
-    try:
-        date = parsedate_to_datetime(text)
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        seconds = (date - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, IndexError, OverflowError):  # the parser lets slip all of these
-        return None
-    return min(max(0, ceil(seconds)), MOST_WAIT)
-
-
 def _answer(delivery: Delivery, seconds: float) -> Answer:
     reply = delivery.run(seconds)
-    return Answer(reply.status, _retry_after(reply.headers.get("retry-after")))
+    after = retry_after(reply.headers.get("retry-after"))
+    return Answer(reply.status, None if after is None else min(after, MOST_WAIT))
 
 
 class WebhookSender:
