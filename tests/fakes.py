@@ -71,12 +71,13 @@ class FakeEmbedder(Embedder):
 
     def __init__(self) -> None:
         self.down = False
+        self.model = "fake"
         self.texts: list[str] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     @property
     def space(self) -> Space:
-        return Space("fake", 64)
+        return Space(self.model, 64)
 
     @property
     def window(self) -> int:

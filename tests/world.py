@@ -24,7 +24,7 @@ from commonplace.model.filter import Filter
 from commonplace.model.space import Space
 from commonplace.ports.index import Index
 from commonplace.ports.queue import Message, Queue
-from commonplace.ports.table import Item, Key, Query, Slice, Table, Write
+from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
 from commonplace.settings import Settings
 from commonplace.wiring import Services
 from fakes import FakeClock, FakeEmbedder, FakeIds, FakeMeter, FakeSender
@@ -83,22 +83,31 @@ class SwitchedTable(Table):
         self._demand()
         return await self.inner.query(query)
 
+    async def scan(self, after: str | None, limit: int) -> Scanned:
+        self._demand()
+        return await self.inner.scan(after, limit)
+
     def _demand(self) -> None:
         if self.down:
             raise Unavailable("The table cannot be used now")
 
 
 class SwitchedIndex(Index):
-    """An index that can be taken down, as a whole or an arm at a time, and that can refuse documents."""
+    """An index that can be taken down, as a whole or an arm at a time, and that can refuse documents. ``meanwhile``
+    happens once, just before the next upsert."""
 
     def __init__(self, inner: Index) -> None:
         self.inner = inner
         self.down = False
         self.broken_arms: tuple[str, ...] = ()
         self.refuses: tuple[str, ...] = ()
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
         self._demand()
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
         good = [document for document in documents if not any(word in document.text for word in self.refuses)]
         written = iter(await self.inner.upsert(space, good))
         return [next(written) if document in good else "refused" for document in documents]

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import KeyOrder
+from commonplace.core.rebuild import Progress
 from commonplace.engines import opened
 from commonplace.model.apikey import Permission
-from commonplace.model.errors import CommonplaceError
+from commonplace.model.errors import CommonplaceError, Unavailable
 from commonplace.settings import SettingError, read
 from commonplace.wiring import Services
 
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     revoke = commands.add_parser("revoke-key", help="make an API key open nothing, within 60 s everywhere")
     revoke.add_argument("key", nargs="?", help="the key; left out, it is read from standard input")
     commands.add_parser("redrive", help="put the messages of the dead-letter queues back to be tried again")
+    rebuild = commands.add_parser("rebuild-index", help="build the index anew from the rows, while the service runs")
+    rebuild.add_argument("--from", dest="position", help="go on where a run that was broken off said it was")
     return parser
 
 
@@ -52,6 +55,8 @@ async def _run(parsed: argparse.Namespace) -> int:
                 return await _create(services, parsed)
             case "revoke-key":
                 return await _revoke(services, parsed.key or sys.stdin.readline().strip())
+            case "rebuild-index":
+                return await _rebuild(services, parsed.position)
             case _:
                 return await _redrive(services)
 
@@ -83,6 +88,21 @@ async def _redrive(services: Services) -> int:
     for name, queue in (("embedding", engines.embedding_queue), ("delivery", engines.delivery_queue)):
         print(f"{name}: {await queue.redrive()} messages put back")
     return 0
+
+
+async def _rebuild(services: Services, position: str | None) -> int:
+    reached, done = position, Progress(0, 0, position)
+    try:
+        async for done in services.rebuild(position or None):
+            reached = done.position
+            print(f"\r{done.indexed} memories in the index", end="", flush=True)
+    except Unavailable:
+        print(f"\nbroken off; go on with: rebuild-index --from '{reached or ''}'")
+        raise
+    print()
+    if done.failed:
+        print(f"{done.failed} memories could not be put into the index; the old one stays beside it. Run it again.")
+    return 1 if done.failed else 0
 
 
 if __name__ == "__main__":

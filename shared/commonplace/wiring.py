@@ -17,6 +17,7 @@ from commonplace.core.enlist import Enlist
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
+from commonplace.core.rebuild import Rebuild
 from commonplace.core.recall import Recall
 from commonplace.core.recognize import Recognize
 from commonplace.core.remember import Remember
@@ -112,6 +113,11 @@ class Services:
     def embed(self) -> Embed:
         """From rows to the index."""
         return Embed(self.memories, self.engines.index, self.embedder, self.notify, self.clock, self.engines.meter)
+
+    @cached_property
+    def rebuild(self) -> Rebuild:
+        """The index anew, from the rows."""
+        return Rebuild(self.memories, self.engines.index, self.embed, self.embedder.space)
 
     @cached_property
     def remember(self) -> Remember:

@@ -21,6 +21,7 @@ from commonplace.ports.table import (
     Put,
     Query,
     RevisionIs,
+    Scanned,
     Table,
     Update,
     Write,
@@ -443,6 +444,38 @@ async def test_a_transaction_that_fails_moves_nothing_in_an_index(table: Table) 
     assert await in_indexes(table, "x") == {"listing": [ONE]}
 
 
+# Everything
+
+
+async def test_a_scan_in_slices_gives_every_item_once_and_whole(table: Table) -> None:
+    items: dict[Key, Attributes] = {
+        Key(f"p{n % 7}", f"s{n}"): {"n": n, "data": b"\0\1", "text": "é"} for n in range(53)
+    }
+    for key, attributes in items.items():
+        await table.transact([Put(key, attributes)])
+    found: list[Item] = []
+    after: str | None = None
+    while True:
+        scanned = await table.scan(after, 10)
+        assert len(scanned.items) <= 10
+        found += scanned.items
+        after = scanned.next
+        if after is None:
+            break
+    assert len(found) == 53
+    assert {item.key: item.attributes for item in found} == items
+
+
+async def test_a_scan_of_nothing_ends_at_once(table: Table) -> None:
+    assert await table.scan(None, 10) == Scanned((), None)
+
+
+@pytest.mark.parametrize("after", ["", "x", "-1", "[]", '["a"]', '["a", 1]', "{", "9" * 40])
+async def test_a_scan_from_nowhere_is_refused(table: Table, after: str) -> None:
+    with pytest.raises(Malformed):
+        await table.scan(after, 10)
+
+
 # Failure
 
 
@@ -451,6 +484,7 @@ async def test_a_table_that_is_down_says_so(down_table: Table) -> None:
         down_table.get(ONE),
         down_table.batch_get([ONE]),
         down_table.query(Query(partition="p")),
+        down_table.scan(None, 10),
         down_table.transact([Put(ONE, {}, Absent())]),
         down_table.transact([Put(ONE, {}), Put(TWO, {})]),
     ):

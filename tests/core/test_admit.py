@@ -6,7 +6,7 @@ import pytest
 from commonplace.core.admit import MOST_CACHED, Admit, KeyOrder
 from commonplace.model.apikey import Permission, hashed
 from commonplace.model.errors import Conflict, NotFound, Unauthenticated, Unavailable
-from commonplace.ports.table import Item, Key, Query, Slice, Table, Write
+from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
 from commonplace.rows.apikeys import ApiKeys
 from fakes import FakeClock, FakeIds
 from world import TENANT, World
@@ -143,6 +143,9 @@ class EveryKey(Table):
         raise NotImplementedError
 
     async def transact(self, writes: Sequence[Write]) -> None:
+        raise NotImplementedError
+
+    async def scan(self, after: str | None, limit: int) -> Scanned:
         raise NotImplementedError
 
     async def query(self, query: Query) -> Slice:

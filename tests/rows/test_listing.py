@@ -5,7 +5,7 @@ import pytest
 
 from commonplace.adapters.embedded import table as sqlite
 from commonplace.adapters.embedded.database import Database
-from commonplace.ports.table import Item, Key, Put, Query, Slice, Table, Write
+from commonplace.ports.table import Item, Key, Put, Query, Scanned, Slice, Table, Write
 from commonplace.rows.listing import BUDGET, SLICE, Listed, Place, listed
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +27,9 @@ class Counted(Table):
         raise NotImplementedError
 
     async def transact(self, writes: Sequence[Write]) -> None:
+        raise NotImplementedError
+
+    async def scan(self, after: str | None, limit: int) -> Scanned:
         raise NotImplementedError
 
     async def query(self, query: Query) -> Slice:

@@ -12,7 +12,7 @@ from commonplace.core.passages import passages
 from commonplace.model.document import Document, Removal
 from commonplace.model.errors import CommonplaceError, Conflict, Invalid, NotFound, Unavailable
 from commonplace.model.memory import Memory, State, Tombstone
-from commonplace.model.space import Embedding
+from commonplace.model.space import Embedding, Space
 from commonplace.model.webhook import Delivery, EventType
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.index import Index
@@ -59,7 +59,8 @@ class Embed:
 
         ``Unavailable`` may be tried again. A text that the embedder refuses is refused for good: its memory is failed
         now. A memory that was changed meanwhile is left to whoever changed it and is returned as it was; one that was
-        deleted meanwhile is ``NotFound``, and has left the index again.
+        deleted meanwhile is ``NotFound``, and has left the index again. What is ready already is put into the index
+        again, with the vectors of its row if they are of this space.
         """
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
         embedded = await self._embedded(work)
@@ -83,7 +84,7 @@ class Embed:
             return memory if current is None else current
         failed = replace(memory, state=State.FAILED, failure=reason, marked_at=None)
         try:
-            await self._memories.settle(failed, None, memory.passages)
+            await self._memories.settle(failed, None, memory)
         except (NotFound, Conflict):
             return memory
         self._meter.record(memory_failed())
@@ -97,7 +98,8 @@ class Embed:
 
     async def clear(self, tombstone: Tombstone) -> None:
         """Takes a deleted memory out of the index. Raises ``Unavailable``; repeating it changes nothing."""
-        await self._removed(tombstone, range(tombstone.passages))
+        for name in tombstone.spaces:
+            await self._removed(tombstone, range(tombstone.passages), Space.named(name))
         if tombstone.marked_at is not None:
             try:
                 await self._memories.rest(tombstone)
@@ -108,7 +110,7 @@ class Embed:
         texts = await self._passages(memory)
         space = self._embedder.space
         embedding = None
-        if memory.model == space.name and memory.content_revision < memory.revision:
+        if memory.model == space.name and (memory.ready or memory.content_revision < memory.revision):
             embedding = await self._memories.embedding(memory, space)
         stored = embedding is not None and len(embedding.vectors) == len(texts)
         return _Work(memory, texts, embedding if stored else None, stored)
@@ -155,11 +157,14 @@ class Embed:
         return [await self._trimmed(each, of_one) for each, of_one in zip(work, reasons, strict=True)]
 
     async def _trimmed(self, work: _Work, reasons: list[str]) -> CommonplaceError | None:
-        """Removes the passages that the memory no longer has, unless the index refused those that it has."""
+        """Removes the passages that the memory no longer has, unless the index refused those that it has: the last ones,
+        or, after a change of the model, all those of the old one."""
         if reasons:
             return Unavailable(f"The index refused it: {reasons[0]}")
+        memory, space = work.memory, self._embedder.space
+        old = space if memory.model is None else Space.named(memory.model)
         try:
-            await self._removed(work.memory, range(len(work.texts), work.memory.passages))
+            await self._removed(memory, range(len(work.texts) if old == space else 0, memory.passages), old)
         except Unavailable as error:
             return error
         return None
@@ -168,6 +173,8 @@ class Embed:
         if failure is not None:
             return failure
         memory, now = work.memory, self._clock.now()
+        if memory.ready and memory.marked_at is None and work.stored:
+            return memory  # its row says all this already
         ready = replace(
             memory,
             state=State.READY,
@@ -184,7 +191,7 @@ class Embed:
                 endpoints = await self._notify.endpoints(memory.tenant)
                 deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
             ready = replace(ready, notify=None)  # who asked with the write is told of it, and not of later changes
-            await self._memories.settle(ready, embedding, memory.passages, staged(deliveries))
+            await self._memories.settle(ready, embedding, memory, staged(deliveries))
         except Conflict:
             return memory
         except NotFound as gone:
@@ -216,11 +223,11 @@ class Embed:
             return error
         return None
 
-    async def _removed(self, memory: Memory | Tombstone, numbers: range) -> None:
+    async def _removed(self, memory: Memory | Tombstone, numbers: range, space: Space) -> None:
         removals = [Removal(memory.tenant, memory.id, number, memory.revision) for number in numbers]
         if not removals:
             return
-        outcomes = await self._index.delete(self._embedder.space, removals)
+        outcomes = await self._index.delete(space, removals)
         if any(outcome is not None for outcome in outcomes):
             raise Unavailable("The index did not let go of a memory")
 

@@ -15,6 +15,12 @@ class Space:
         """The space in one word, as it stands in rows and in the names of indexes."""
         return f"{self.model}-{self.dimension}"
 
+    @classmethod
+    def named(cls, name: str) -> "Space":
+        """The space of this name."""
+        model, _, dimension = name.rpartition("-")
+        return cls(model, int(dimension))
+
 
 @dataclass(frozen=True, slots=True)
 class Embedding:

@@ -141,6 +141,14 @@ class Slice:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Items in no promised order; ``next`` is None at the end."""
+
+    items: tuple[Item, ...]
+    next: str | None
+
+
 class Table(Protocol):
     """Rows. Every read of the table itself is strongly consistent. All methods raise ``Unavailable`` when the engine
     is down or throttles for longer than the adapter retries."""
@@ -156,4 +164,8 @@ class Table(Protocol):
         costs half. Raises ``ConditionFailed``; raises ``Unavailable`` for a collision that outlasts the retries."""
 
     async def query(self, query: Query) -> Slice:
-        """The keys of a slice of a partition. There is no scan."""
+        """The keys of a slice of a partition."""
+
+    async def scan(self, after: str | None, limit: int) -> Scanned:
+        """At most ``limit`` of all items of all tenants, from where an earlier scan ended. Items that are written
+        meanwhile may be missed. It reads everything and is paid so: only an operator's work may use it, no function."""

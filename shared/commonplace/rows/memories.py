@@ -22,7 +22,7 @@ from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import counted, tallied
 from commonplace.rows.listing import Listed, Place, listed
 from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living, marked, told
-from commonplace.rows.memory_writes import Entry, additions, counts, gone_or_changed, grouped, vectors
+from commonplace.rows.memory_writes import Entry, additions, counts, gone_or_changed, grouped, vectors, without_vectors
 
 
 class Memories:
@@ -83,12 +83,12 @@ class Memories:
         await commit(self._table, [*writes, *also])
 
     async def settle(
-        self, memory: Memory, embedding: Embedding | None, before: int, also: Sequence[Staged] = ()
+        self, memory: Memory, embedding: Embedding | None, before: Memory, also: Sequence[Staged] = ()
     ) -> None:
         """Writes how an attempt to index this revision ended: its state, its vectors, its mark.
 
-        ``embedding`` is None where the stored vectors are still right; ``before`` is the number of passages that were
-        stored until now. Raises ``NotFound`` or ``Conflict`` if the row is no longer at this revision.
+        ``embedding`` is None where the stored vectors are still right; ``before`` is the memory as its row was until now.
+        Raises ``NotFound`` or ``Conflict`` if the row is no longer at this revision.
         """
         outcome = {
             "state": memory.state.value,
@@ -127,6 +127,8 @@ class Memories:
     async def bury(self, memory: Memory, now: datetime, space: Space, also: Sequence[Staged] = ()) -> Tombstone:
         """Puts a tombstone in the place of this revision of a memory; its content, vectors and claim are gone.
 
+        ``space`` is where somebody may be writing it just now.
+
         Raises ``NotFound`` or ``Conflict``.
         """
         tombstone = Tombstone(
@@ -134,14 +136,13 @@ class Memories:
             tenant=memory.tenant,
             revision=memory.revision + 1,
             passages=memory.passages,
-            spaces=(space.name,) if memory.model is None else (memory.model,),
+            spaces=tuple(dict.fromkeys(filter(None, (memory.model, space.name)))),
             deleted_at=now,
             marked_at=now,
         )
         put = Put(keys.memory(memory.tenant, memory.id), buried(tombstone), RevisionIs(memory.revision))
         writes = [Staged(put, gone_or_changed)]
-        count = -(-memory.passages // per_chunk(space))
-        writes += [Staged(Delete(keys.vectors(memory.tenant, memory.id, space.name, chunk))) for chunk in range(count)]
+        writes += without_vectors(memory, tombstone.spaces)
         if memory.claim is not None:
             writes.append(Staged(Delete(keys.claimed(memory.tenant, memory.claim))))
         writes += tallied(counts(memory, -1))
@@ -196,6 +197,12 @@ class Memories:
         """Memories of a shard whose time is over, oldest first."""
         query = Query(partition=shard, index="expiring", high=keys.stamp(before), limit=limit)
         return [memory for memory in await self._of_all_tenants(query) if isinstance(memory, Memory)]
+
+    async def everything(self, after: str | None, limit: int) -> tuple[list[Memory], str | None]:
+        """The memories among the next ``limit`` items of the whole table, and where to go on; None at the end."""
+        scanned = await self._table.scan(after, limit)
+        found = [decoded(item) for item in scanned.items if item.attributes.get("noun") in ("memory", "tombstone")]
+        return [each for each in found if isinstance(each, Memory)], scanned.next
 
     async def _of_all_tenants(self, query: Query) -> list[Memory | Tombstone]:
         wanted = (await self._table.query(query)).keys

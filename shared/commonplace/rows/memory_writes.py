@@ -1,11 +1,11 @@
 """The writes that belong together when a memory comes, changes or goes, and what their failure means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
 from commonplace.model.memory import Memory
-from commonplace.model.space import Embedding
+from commonplace.model.space import Embedding, Space
 from commonplace.ports.table import (
     MAX_TRANSACTION,
     Absent,
@@ -105,8 +105,8 @@ def counts(memory: Memory, by: int) -> list[Count]:
     ]
 
 
-def vectors(memory: Memory, embedding: Embedding, before: int) -> list[Staged]:
-    """The writes of a memory's vectors over those of ``before`` passages."""
+def vectors(memory: Memory, embedding: Embedding, before: Memory) -> list[Staged]:
+    """The writes of a memory's vectors over those that it had ``before``, in this space or in another one."""
     parts = chunks(embedding)
     name = embedding.space.name
     writes = [
@@ -118,8 +118,18 @@ def vectors(memory: Memory, embedding: Embedding, before: int) -> list[Staged]:
         )
         for number, data in enumerate(parts)
     ]
-    surplus = range(len(parts), -(-before // per_chunk(embedding.space)))
-    return writes + [Staged(Delete(keys.vectors(memory.tenant, memory.id, name, number))) for number in surplus]
+    old = [] if before.model is None else [before.model]
+    kept = {write.write.key for write in writes}
+    return writes + [each for each in without_vectors(before, old) if each.write.key not in kept]
+
+
+def without_vectors(memory: Memory, spaces: Iterable[str]) -> list[Staged]:
+    """The writes that leave a memory without vectors of as many passages as its row speaks of, in the spaces named."""
+    return [
+        Staged(Delete(keys.vectors(memory.tenant, memory.id, name, number)))
+        for name in spaces
+        for number in range(-(-memory.passages // per_chunk(Space.named(name))))
+    ]
 
 
 def gone_or_changed(item: Item | None) -> CommonplaceError:

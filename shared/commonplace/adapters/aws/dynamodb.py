@@ -10,7 +10,13 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
-from commonplace.adapters.aws.dynamodb_expressions import position, query_request, write_request
+from commonplace.adapters.aws.dynamodb_expressions import (
+    position,
+    query_request,
+    scan_position,
+    scan_start,
+    write_request,
+)
 from commonplace.adapters.aws.dynamodb_items import PARTITION, SORT, decoded_item, decoded_key, encoded_key
 from commonplace.model.errors import CommonplaceError, TooLarge, Unavailable
 from commonplace.ports.table import (
@@ -22,6 +28,7 @@ from commonplace.ports.table import (
     Key,
     Put,
     Query,
+    Scanned,
     Slice,
     Table,
     Update,
@@ -148,6 +155,15 @@ class DynamoTable(Table):
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         keys = tuple(decoded_key(row) for row in rows[: query.limit])
         return Slice(keys, position(query, rows[query.limit - 1]) if len(rows) > query.limit else None)
+
+    async def scan(self, after: str | None, limit: int) -> Scanned:
+        """As the port says, in one Scan, strongly consistent."""
+        request: dict[str, Any] = {"TableName": self._name, "ConsistentRead": True, "Limit": limit}
+        if after is not None:
+            request["ExclusiveStartKey"] = scan_start(after)
+        answer = await self._call("scan", request)
+        last = answer.get("LastEvaluatedKey")
+        return Scanned(tuple(map(decoded_item, answer["Items"])), None if last is None else scan_position(last))
 
     async def _batch(self, keys: Sequence[Key]) -> list[Item]:
         items: list[Item] = []

@@ -84,6 +84,22 @@ def position(query: Query, row: Mapping[str, Any]) -> str:
     return json.dumps([row[part]["S"] for part in parts])
 
 
+def scan_position(key: Mapping[str, Any]) -> str:
+    """Where a scan ended, for ``scan_start``."""
+    return json.dumps([key[PARTITION]["S"], key[SORT]["S"]])
+
+
+def scan_start(after: str) -> dict[str, Any]:
+    """Where a scan goes on. Raises ``Malformed`` for what is no ``scan_position``."""
+    try:
+        match json.loads(after):
+            case [str(partition), str(sort)]:
+                return encoded_key(Key(partition, sort))
+    except ValueError as error:
+        raise Malformed("That is no position in a scan") from error
+    raise Malformed("That is no position in a scan")
+
+
 def _start_key(query: Query, after: str) -> dict[str, Any]:
     try:
         match query.index, json.loads(after):

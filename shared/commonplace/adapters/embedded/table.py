@@ -1,6 +1,7 @@
 """The Table port on SQLite."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -25,6 +26,7 @@ from commonplace.ports.table import (
     Put,
     Query,
     RevisionIs,
+    Scanned,
     Slice,
     Table,
     Update,
@@ -59,6 +61,8 @@ _LEAVE = (
     "DELETE FROM entries WHERE index_name = ? AND index_partition = ? AND index_sort = ? AND partition = ? AND sort = ?"
 )
 _EXPIRED = "SELECT id, partition, sort, body FROM items WHERE ttl < ? ORDER BY ttl LIMIT ?"
+
+_SCAN = "SELECT id, partition, sort, body FROM items WHERE id > ? ORDER BY id LIMIT ?"
 
 _Entry: TypeAlias = tuple[str, str, str]
 _INDEXES: Final = tuple((name, partition, sort) for name, (partition, sort) in INDEXES.items())
@@ -111,6 +115,17 @@ class SqliteTable(Table):
 
         return self._database.glance(read) if query.limit <= FEW else await self._database.read(read)
 
+    async def scan(self, after: str | None, limit: int) -> Scanned:
+        """As the port says, in the order in which the items were first written."""
+        start = _row_number(after)
+
+        def read(connection: apsw.Connection) -> Scanned:
+            rows: list[Any] = connection.execute(_SCAN, (start, limit)).fetchall()
+            items = tuple(Item(Key(partition, sort), msgpack.unpackb(body)) for _, partition, sort, body in rows)
+            return Scanned(items, str(rows[-1][0]) if len(rows) == limit else None)
+
+        return await self._database.read(read)
+
     async def purge(self, now: int) -> int:
         """Drops the items whose ttl lies before ``now`` (epoch seconds), and says how many. Other writes get their turn
         in between."""
@@ -120,6 +135,14 @@ class SqliteTable(Table):
             dropped += bite
             if bite < PURGE_BITE:
                 return dropped
+
+
+def _row_number(after: str | None) -> int:
+    if after is None:
+        return 0
+    if not re.fullmatch("[0-9]{1,18}", after):
+        raise Malformed("That is no position in a scan")
+    return int(after)
 
 
 def _item(connection: apsw.Connection, key: Key) -> Item | None:

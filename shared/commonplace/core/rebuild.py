@@ -1,0 +1,65 @@
+"""Building the index anew from the rows, while the service runs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from commonplace.core.embed import Embed
+from commonplace.model.errors import CommonplaceError
+from commonplace.model.memory import Memory, Tombstone
+from commonplace.model.space import Space
+from commonplace.ports.index import Index
+from commonplace.rows.memories import Memories
+
+SLICE = 500
+"""Items that are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is: the memories that were put into the index, those that could not be, and where to go on from."""
+
+    indexed: int
+    failed: int
+    position: str | None
+
+
+class Rebuild:
+    """Puts every memory that is ready into a fresh collection of the embedder's space.
+
+    Vectors that are stored in the rows are used as they are; what has none in this space, because the model is another
+    one than it was, is embedded. What is written meanwhile goes into the fresh collection by itself.
+    """
+
+    def __init__(self, memories: Memories, index: Index, embed: Embed, space: Space) -> None:
+        self._memories = memories
+        self._index = index
+        self._embed = embed
+        self._space = space
+
+    async def __call__(self, position: str | None = None) -> AsyncIterator[Progress]:
+        """Goes through all rows, from the ``position`` of an earlier run that was broken off; tells after each slice how
+        far it is. At the end the old collection goes, unless a memory could not be put into the new one.
+
+        Raises ``Unavailable`` when rows or index do not answer.
+        """
+        await self._index.renew(self._space)
+        indexed = failed = 0
+        while True:
+            memories, position = await self._memories.everything(position, SLICE)
+            outcomes = await self._embed([memory for memory in memories if memory.ready])
+            errors = [outcome for outcome in outcomes if isinstance(outcome, CommonplaceError)]
+            await self._forget_those_gone(memories)
+            indexed += len(outcomes) - len(errors)
+            failed += len(errors)
+            yield Progress(indexed, failed, position)
+            if position is None:
+                break
+        if not failed:
+            await self._index.retire(self._space)
+
+    async def _forget_those_gone(self, memories: Sequence[Memory]) -> None:
+        """Takes out again what was deleted between its reading and its writing."""
+        seen = await self._memories.last_seen_all([(memory.tenant, memory.id) for memory in memories])
+        gone = [each for each in seen if isinstance(each, Tombstone)]
+        await asyncio.gather(*(self._embed.clear(tombstone) for tombstone in gone))
