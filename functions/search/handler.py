@@ -5,4 +5,4 @@ from mangum import Mangum
 from commonplace.wiring import services
 from search.app import build
 
-handler = Mangum(build(services()), lifespan="off")
+handler = Mangum(build(services(eager=True)), lifespan="off")

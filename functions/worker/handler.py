@@ -5,7 +5,7 @@ from typing import Any
 from commonplace.wiring import event_loop, services
 from worker.app import consume
 
-_services = services()
+_services = services(eager=True)
 
 
 def handler(event: dict[str, Any], _: object) -> dict[str, Any]:

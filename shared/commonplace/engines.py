@@ -41,11 +41,17 @@ class Engines:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Engines]:
+async def opened(settings: Settings, clock: Clock, *, eager: bool = False) -> AsyncIterator[Engines]:
     """The engines that the settings name, closed in the end. AWS clients live on the running loop, and take region,
-    credentials and endpoints from the usual variables of the environment."""
+    credentials and endpoints from the usual variables of the environment.
+
+    ``eager``: whether index and embedder get their clients now, because every request will need them, and not when they
+    are first used. Nothing is asked of an engine here.
+    """
     async with AsyncExitStack() as stack:
         opening = _Opening(settings, clock, stack)
+        if eager:
+            await opening.connect()
         yield Engines(
             await opening.table(),
             opening.index(),
@@ -100,6 +106,13 @@ class _Opening:
     async def _client(self, service: str, config: Any) -> Any:
         return await self._stack.enter_async_context(self._session.client(service, config=config))
 
+    async def connect(self) -> None:
+        """The clients of the index and of the embedder."""
+        if self._settings.index == "opensearch":
+            await self._opensearch()
+        if self._settings.embedder == "bedrock":
+            await self._bedrock_runtime()
+
     async def table(self) -> Table:
         if self._settings.rows == "sqlite":
             from commonplace.adapters.embedded.table import SqliteTable
@@ -138,13 +151,17 @@ class _Opening:
             replicas=settings.opensearch_replicas,
             refresh=settings.opensearch_refresh,
         )
-        return OpenSearchIndex(_Once(self._opensearch), layout)
+        return OpenSearchIndex(self._opensearch, layout)
 
-    async def _opensearch(self) -> Any:
-        from commonplace.adapters.aws import opensearch_client
+    @cached_property
+    def _opensearch(self) -> Callable[[], Awaitable[Any]]:
+        async def open() -> Any:
+            from commonplace.adapters.aws import opensearch_client
 
-        client = opensearch_client.connected(self._settings.opensearch, self._session)
-        return await self._stack.enter_async_context(client)
+            client = opensearch_client.connected(self._settings.opensearch, self._session)
+            return await self._stack.enter_async_context(client)
+
+        return _Once(open)
 
     def embedder(self) -> Embedder:
         try:
@@ -168,12 +185,18 @@ class _Opening:
 
         settings = self._settings
         return bedrock.BedrockEmbedder(
-            _Once(lambda: self._client("bedrock-runtime", bedrock.client_config())),
+            self._bedrock_runtime,
             settings.embedding_dimension or bedrock.DIMENSIONS[-1],
             model=settings.embedding_model or bedrock.MODEL,
             window=settings.embedding_window or hosted.WINDOW,
             calibration=self._calibration(bedrock.CALIBRATION),
         )
+
+    @cached_property
+    def _bedrock_runtime(self) -> Callable[[], Awaitable[Any]]:
+        from commonplace.adapters.aws import bedrock
+
+        return _Once(lambda: self._client("bedrock-runtime", bedrock.client_config()))
 
     def _openai(self) -> Embedder:
         from commonplace.adapters.web import openai

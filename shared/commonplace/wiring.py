@@ -211,11 +211,15 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 
 @cache
-def services() -> Services:
-    """The services of this Lambda environment, made once, on its loop. Raises ``SettingError``."""
+def services(*, eager: bool = False) -> Services:
+    """The services of this Lambda environment, made once, on its loop. Raises ``SettingError``.
+
+    ``eager`` is for functions that search or index in every request. Nothing here is unique to the environment and no
+    connection is opened yet, so that a snapshot of it (SnapStart) can be restored many times.
+    """
     settings = read(os.environ)
     clock = SystemClock()
-    engines = opened(settings, clock)
+    engines = opened(settings, clock, eager=eager)
     return Services(settings, event_loop().run_until_complete(_kept.enter_async_context(engines)), clock, RandomIds())
 
 
