@@ -1,11 +1,13 @@
 """Measures a service: make bench CONVERSATIONS=file.jsonl
 
 Without a file the conversations are left out. Everything goes over HTTP to a service that is started for it on a folder
-of its own (or, with --url and --key, to one that runs already; then nothing is said of its memory).
+of its own (or, with --url and --key, to one that runs already; then nothing is said of its memory). With
+COMMONPLACE_INDEX=opensearch its searches are compared with the same searches asked of OpenSearch itself.
 """
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import tempfile
@@ -14,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
+from benchmarks.raw import RawSearch
 from benchmarks.scale import pages
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
+from commonplace.settings import read
 from service import Service
 
 SEARCHED_AT = 3_000
@@ -130,16 +134,25 @@ async def measure(client: Client, files: list[Path]) -> int:
     return count
 
 
-async def searched(client: Client, count: int) -> None:
-    """Prints how long searches over all memories of the tenant take."""
+async def searched(client: Client, count: int, raw: RawSearch | None) -> None:
+    """Prints how long searches over all memories of the tenant take, and by turns the same searches ``raw``."""
     draw = random.Random(7)
     times: list[float] = []
+    bare_times: list[float] = []
     for _ in range(SEARCHES):
         query = f"what about the {' '.join(draw.choices(WORDS, k=3))}?"
         began = time.perf_counter()
         await client("POST", "/v1/memories/search", {"query": query})
         times.append(time.perf_counter() - began)
-    print(f"search over {count} memories: p50 {1000 * share(times, 50):.1f} ms, p95 {1000 * share(times, 95):.1f} ms")
+        if raw is not None:
+            bare_times.append(await raw(query))
+    p50 = share(times, 50)
+    print(f"search over {count} memories: p50 {1000 * p50:.1f} ms, p95 {1000 * share(times, 95):.1f} ms")
+    if bare_times:
+        bare_p50 = share(bare_times, 50)
+        print(
+            f"embedding and a raw _msearch: p50 {1000 * bare_p50:.1f} ms; the service takes {p50 / bare_p50:.2f} times that"
+        )
 
 
 async def bare() -> None:
@@ -163,16 +176,20 @@ async def bare() -> None:
 async def run(url: str, key: str, files: list[Path], pid: int | None) -> None:
     """Everything that goes over HTTP."""
     client = Client(url, key)
+    settings = read(os.environ)
+    raw = RawSearch(settings.opensearch) if settings.index == "opensearch" else None
     count = await measure(client, files)
     for goal in (SEARCHED_AT, MEASURED_AT):
         if count < goal:
             report("synthetic", await load(client, synthetic(goal - count, goal), f"to {goal}"))
             count = goal
-        await searched(client, count)
+        await searched(client, count, raw)
     size = None if pid is None else resident(pid)
     if size is not None:
         print(f"resident memory with {count} memories: {size:.0f} MB")
     await client.close()
+    if raw is not None:
+        await raw.close()
 
 
 def main() -> None:
