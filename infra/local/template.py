@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from cloudformation import Choices, TemplateLoader
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,47 +60,15 @@ class Template:
         return tuple(dict.fromkeys(route.function for route in self.routes))
 
 
-class TemplateLoader(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms; a reference reads as the name of what it refers to."""
-
-
-def _reference(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> Any:
-    value = (
-        loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else loader.construct_sequence(node)  # type: ignore[arg-type]  # what is no scalar is a sequence here
-    )
-    return Reference(tag, str(value))
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """``!Ref Name``, ``!GetAtt Name.Attribute``, ``!Sub text``."""
-
-    tag: str
-    text: str
-
-    @property
-    def name(self) -> str:
-        """The name of what is referred to."""
-        return self.text.partition(".")[0]
-
-
-TemplateLoader.add_multi_constructor("!", _reference)
-
 _UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 
 
 def load(path: Path) -> Template:
-    """Reads a template. Raises ``KeyError`` or ``ValueError`` for what it does not understand: better no start than half a
-    service.
+    """Reads a template, with the defaults of its parameters. Raises ``KeyError`` or ``ValueError`` for what it does not
+    understand: better no start than half a service.
     """
     document = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506 - a subclass of the safe loader
-    parameters = {name: body.get("Default") for name, body in document["Parameters"].items()}
-
-    def value(given: Any) -> Any:
-        if isinstance(given, Reference):
-            return parameters.get(given.name, given.name)
-        return given
-
+    choices = Choices(document)
     routes: list[HttpRoute] = []
     sources: list[QueueSource] = []
     queues: list[QueuePolicy] = []
@@ -125,11 +94,11 @@ def load(path: Path) -> Template:
                 QueuePolicy(
                     name,
                     properties["VisibilityTimeout"],
-                    int(value(redrive["maxReceiveCount"])),
+                    int(choices.value(redrive["maxReceiveCount"])),
                 )
             )
     given = document["Globals"]["Function"]["Environment"]["Variables"]
-    variables = {name: str(value(setting)) for name, setting in given.items()}
+    variables = {name: str(choices.value(setting)) for name, setting in given.items()}
     return Template(tuple(routes), tuple(sources), tuple(queues), tuple(schedules), variables)
 
 

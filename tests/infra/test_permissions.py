@@ -1,4 +1,4 @@
-"""What each function is allowed in template.yaml is what it does to the table and the queues, and nothing else."""
+"""What each function is allowed in template.yaml is what it does, and nothing else."""
 
 import importlib
 import json
@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloudformation import Choices
+from commonplace.model.document import Document, Findings, Probe, Removal
+from commonplace.model.filter import Filter
+from commonplace.model.space import Space
 from commonplace.model.webhook import Answer
+from commonplace.ports.embedder import Calibration, Embedder
+from commonplace.ports.index import Index
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Check, Delete, Item, Key, Put, Scanned, Slice, Table, Update, Write
 from commonplace.ports.table import Query as TableQuery
@@ -19,9 +26,23 @@ from commonplace.rows.memory_writes import Entry
 from commonplace.wiring import Services
 from gateway import Gateway
 from golden import FILES, played
+from index_calls import Call, calls
+from provision.app import Access, grant
+from provision.cluster import API
 from relay_routes import CONTENT, HOOK, ROUTES
 from sweeper.app import sweep
-from template_document import FUNCTIONS, statements
+from template_document import (
+    DOCUMENT,
+    DOMAIN_ARN,
+    ELSEWHERE,
+    FUNCTIONS,
+    RESOURCES,
+    ROLES,
+    Statement,
+    allowed,
+    statements,
+    written,
+)
 from world import TEMPLATE, TENANT, Client, World
 from world import world as made
 
@@ -37,13 +58,21 @@ LONG = "a " * 25_000
 """More passages than one row of vectors holds."""
 
 
+KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:openai-AbCdEf"
+DOMAINS = ("${Domain.Arn}", DOMAIN_ARN, ELSEWHERE["OpenSearchDomainArn"])
+"""How the template names a domain."""
+
+
 @dataclass
 class Used:
-    """What one function did: its actions on the table, the indexes that it asked, the queues that it sent to."""
+    """What one function did: its actions on the table, the indexes that it asked, the queues that it sent to, its calls to
+    OpenSearch, whether it had something embedded."""
 
     actions: set[str] = field(default_factory=set)
     indexes: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
+    calls: set[Call] = field(default_factory=set)
+    embeds: bool = False
 
 
 class RecordedTable(Table):
@@ -92,6 +121,66 @@ class RecordedQueue(Queue):
         raise AssertionError("only the command line puts messages back")
 
 
+class RecordedIndex(Index):
+    """An index that takes down what it would be asked as OpenSearch."""
+
+    def __init__(self, inner: Index, calls: Mapping[str, set[Call]], used: Used) -> None:
+        self._inner = inner
+        self._calls = calls
+        self._used = used
+
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+        self._used.calls |= self._calls["upsert"]
+        return await self._inner.upsert(space, documents)
+
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+        self._used.calls |= self._calls["delete"]
+        return await self._inner.delete(space, removals)
+
+    async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
+        self._used.calls |= self._calls["search"]
+        return await self._inner.search(space, probe, filter)
+
+    async def spaces(self) -> list[Space]:
+        self._used.calls |= self._calls["spaces"]
+        return await self._inner.spaces()
+
+    async def renew(self, space: Space) -> None:
+        self._used.calls |= self._calls["renew"]
+        await self._inner.renew(space)
+
+    async def retire(self, space: Space) -> None:
+        self._used.calls |= self._calls["retire"]
+        await self._inner.retire(space)
+
+
+class RecordedEmbedder(Embedder):
+    """An embedder that takes down that it was asked."""
+
+    def __init__(self, inner: Embedder, used: Used) -> None:
+        self._inner = inner
+        self._used = used
+
+    @property
+    def space(self) -> Space:
+        return self._inner.space
+
+    @property
+    def window(self) -> int:
+        return self._inner.window
+
+    @property
+    def calibration(self) -> Calibration:
+        return self._inner.calibration
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        return self._inner.tokens(text)
+
+    async def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        self._used.embeds = True
+        return await self._inner.embed(texts)
+
+
 def folder(of: Path, name: str) -> Path:
     """A new folder."""
     new = of / name
@@ -100,7 +189,7 @@ def folder(of: Path, name: str) -> Path:
 
 
 @asynccontextmanager
-async def watched(folder: Path, used: Mapping[str, Used]) -> AsyncIterator[World]:
+async def watched(folder: Path, used: Mapping[str, Used], calls: Mapping[str, set[Call]]) -> AsyncIterator[World]:
     """A world in which each function has services of its own, as it has in Lambda."""
     async with made(folder) as world:
         plain = world.services
@@ -110,6 +199,8 @@ async def watched(folder: Path, used: Mapping[str, Used]) -> AsyncIterator[World
             recorded = replace(
                 engines,
                 table=RecordedTable(engines.table, mine),
+                index=RecordedIndex(engines.index, calls, mine),
+                embedder=lambda: RecordedEmbedder(world.embedder, mine),
                 embedding_queue=RecordedQueue(engines.embedding_queue, "EmbeddingQueue", mine),
                 delivery_queue=RecordedQueue(engines.delivery_queue, "DeliveryQueue", mine),
             )
@@ -180,35 +271,63 @@ async def expired(world: World, client: Client) -> None:
     world.index.down = True
 
 
+class RecordedCluster:
+    """A cluster that takes down what is written about roles."""
+
+    def __init__(self, used: Used) -> None:
+        self._used = used
+
+    def put(self, path: str, body: Mapping[str, Any]) -> None:
+        assert body
+        self._used.calls.add(("es:ESHttpPut", f"{API}{path}".strip("/")))
+
+
 @pytest.fixture
 async def used(tmp_path: Path) -> dict[str, Used]:
     """What each function did while everything was done that it can be asked for."""
     found = {name: Used() for name in FUNCTIONS}
+    of_index = await calls()
     for file in FILES:
-        async with watched(folder(tmp_path, file.stem), found) as world:
+        async with watched(folder(tmp_path, file.stem), found, of_index) as world:
             await played(world, file)
             world.clock.advance(3600)
             world.index.down = False
     for number, way in enumerate((while_parts_are_down, expired)):
-        async with watched(folder(tmp_path, str(number)), found) as world, world.client() as client:
+        async with watched(folder(tmp_path, str(number)), found, of_index) as world, world.client() as client:
             await everything_once(client)
             await each_list(client)
             await way(world, client)
+    grant(Access("https://search", ["member"], ["operator"]), lambda _: RecordedCluster(found["provision"]))
     return found
 
 
-def granted(function: str) -> Used:
-    """What template.yaml allows a function."""
-    allowed = Used()
-    for statement in statements(function):
-        for action in statement["Action"]:
+def inside(resource: str) -> str:
+    """The path of a resource in a domain."""
+    (domain,) = [each for each in DOMAINS if resource.startswith(f"{each}/")]
+    return resource.removeprefix(f"{domain}/")
+
+
+def granted(function: str, **given: str) -> Used:
+    """What template.yaml allows a function with these parameters, beyond its log and what its event sources need."""
+    found = Used()
+    for statement in statements(function, **given):
+        for action in statement.actions:
             service, _, name = action.partition(":")
-            if service == "dynamodb":
-                allowed.actions.add(name)
-                allowed.indexes |= {each.text.partition("/index/")[2] for each in statement["Resource"]} - {""}
-            elif action == "sqs:SendMessage":
-                allowed.queues |= {each.name for each in statement["Resource"]}
-    return allowed
+            match service, name:
+                case "dynamodb", _:
+                    found.actions.add(name)
+                    found.indexes |= {each.partition("/index/")[2] for each in statement.resources} - {""}
+                case "sqs", "SendMessage":
+                    found.queues |= {each.removeprefix("${").removesuffix(".Arn}") for each in statement.resources}
+                case "es", _:
+                    found.calls |= {(action, inside(each)) for each in statement.resources}
+                case "bedrock", "InvokeModel":
+                    found.embeds = True
+                case "logs" | "sqs", _:
+                    pass
+                case _:
+                    raise AssertionError(action)
+    return found
 
 
 async def test_each_function_may_do_what_it_does_and_nothing_else(used: dict[str, Used]) -> None:
@@ -217,8 +336,121 @@ async def test_each_function_may_do_what_it_does_and_nothing_else(used: dict[str
 
 async def test_the_record_sees_also_what_was_refused(tmp_path: Path) -> None:
     found: dict[str, Any] = {name: Used() for name in FUNCTIONS}
-    async with watched(folder(tmp_path, "down"), found) as world, world.client() as client:
+    async with watched(folder(tmp_path, "down"), found, {}) as world, world.client() as client:
         world.table.down = True
         assert (await client.http.get("/v1/agents")).status_code == 503
         world.table.down = False
     assert found["account"].actions == {"GetItem"}
+
+
+def may_use(service: str, **given: str) -> dict[str, set[str]]:
+    """The resources of a service that each function may use with these parameters."""
+    found = {
+        name: {
+            resource
+            for statement in statements(name, **given)
+            if any(action.startswith(f"{service}:") for action in statement.actions)
+            for resource in statement.resources
+        }
+        for name in FUNCTIONS
+    }
+    return {name: resources for name, resources in found.items() if resources}
+
+
+MODEL = {"arn:${AWS::Partition}:bedrock:${AWS::Region}::foundation-model/${EmbeddingModel}"}
+
+
+def test_who_embeds_may_ask_the_one_model_or_read_the_one_key() -> None:
+    embedding = {name for name in FUNCTIONS if granted(name).embeds}
+    assert may_use("bedrock") == dict.fromkeys(embedding, MODEL)
+    assert may_use("secretsmanager") == {}
+    with_key = {"Embedder": "openai", "OpenAiKeySecretArn": KEY}
+    assert may_use("secretsmanager", **with_key) == {name: {KEY} for name in embedding}
+    assert may_use("bedrock", **with_key) == {}
+    assert may_use("secretsmanager", Embedder="openai") == {}
+    assert may_use("secretsmanager", OpenAiKeySecretArn=KEY) == {}
+
+
+def test_the_same_calls_are_allowed_in_a_domain_that_is_there_already_and_none_without_its_arn() -> None:
+    callers = {name for name in FUNCTIONS if granted(name).calls} - {"provision"}
+    there = may_use("es", **ELSEWHERE)
+    assert set(there) - {"provision"} == callers
+    assert all(each.startswith(ELSEWHERE["OpenSearchDomainArn"]) for name in callers for each in there[name])
+    assert {name: granted(name, **ELSEWHERE).calls for name in callers} == {
+        name: granted(name).calls for name in callers
+    }
+    without = {"OpenSearchEndpoint": ELSEWHERE["OpenSearchEndpoint"]}
+    assert set(may_use("es", **without)) <= {"provision"}
+    assert not Choices(DOCUMENT, without).holds(RESOURCES["Provision"]["Condition"])
+
+
+def domain_policy(**given: str) -> dict[str, Statement]:
+    """What the domain's own policy allows to each role, by the name of the role."""
+    choices = Choices(DOCUMENT, given)
+    document = RESOURCES["Domain"]["Properties"]["AccessPolicies"]
+    found: dict[str, Statement] = {}
+    for raw, statement in zip(choices.settled(document["Statement"]), allowed(document, choices), strict=True):
+        principals = raw["Principal"]["AWS"]
+        for principal in principals if isinstance(principals, list) else [principals]:
+            found[written(principal, choices).removeprefix("${").removesuffix(".Arn}")] = statement
+    return found
+
+
+def within(statement: Statement, call: Call) -> bool:
+    action, path = call
+    return action in statement.actions and any(fnmatchcase(path, inside(each)) for each in statement.resources)
+
+
+def test_the_domain_lets_in_the_functions_that_call_it_and_nobody_else() -> None:
+    policy = domain_policy()
+    of_functions = {ROLES[name]: granted(name).calls for name in FUNCTIONS if granted(name).calls}
+    assert set(policy) == set(of_functions)
+    for role, its_calls in of_functions.items():
+        assert all(within(policy[role], call) for call in its_calls), role
+    members = {ROLES[name] for name in FUNCTIONS if granted(name).calls} - {ROLES["provision"]}
+    told = {each.name for each in RESOURCES["IndexAccess"]["Properties"]["Members"]}
+    assert told == members
+    assert policy[ROLES["provision"]].resources == tuple(
+        sorted(each for statement in statements("provision") for each in statement.resources if "_plugins" in each)
+    )
+
+
+async def test_whoever_rebuilds_the_index_may_do_so_and_no_more() -> None:
+    operator = "arn:aws:iam::123456789012:role/operators"
+    statement = domain_policy(OperatorRoleArn=operator)[operator]
+    every = {call for of_method in (await calls()).values() for call in of_method}
+    assert all(within(statement, call) for call in every)
+    assert set(statement.actions) == {action for action, _ in every}
+    for resource in statement.resources:
+        assert any(fnmatchcase(path, inside(resource)) for _, path in every)
+    told = Choices(DOCUMENT, {"OperatorRoleArn": operator}).settled(RESOURCES["IndexAccess"]["Properties"]["Operators"])
+    assert [each.name for each in told] == ["OperatorRoleArn"]
+    assert Choices(DOCUMENT).settled(RESOURCES["IndexAccess"]["Properties"]["Operators"]) == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_writes_to_its_own_log_only(function: str) -> None:
+    (group,) = may_use("logs")[function]
+    assert group == f"${{{FUNCTIONS[function]['LoggingConfig']['LogGroup'].name}.Arn}}"
+
+
+def test_who_is_fed_by_a_queue_may_take_from_it_and_nobody_else() -> None:
+    fed = {
+        name: {f"${{{event['Properties']['Queue'].name}.Arn}}" for event in function["Events"].values()}
+        for name, function in FUNCTIONS.items()
+        if any(event["Type"] == "SQS" for event in function.get("Events", {}).values())
+    }
+    taking = {
+        name: {*statement.resources}
+        for name in FUNCTIONS
+        for statement in statements(name)
+        if "sqs:ReceiveMessage" in statement.actions
+    }
+    assert taking == fed
+    (actions,) = {
+        statement.actions
+        for name in FUNCTIONS
+        for statement in statements(name)
+        if "sqs:ReceiveMessage" in statement.actions
+    }
+    assert set(actions) == {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
