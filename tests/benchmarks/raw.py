@@ -5,7 +5,7 @@ import time
 
 import aiohttp
 
-from commonplace.adapters.aws.opensearch_query import meant, nearest, saying
+from commonplace.adapters.aws.opensearch_query import meant, nearest, owner, saying
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
 from commonplace.core.relevance import telling
 from commonplace.model.filter import Filter
@@ -25,7 +25,7 @@ class RawSearch:
         began = time.perf_counter()
         (vector,) = await self._embedder.embed([query])
         k, inside = Settings().candidates, meant("default", Filter(store="default"))
-        header = {"index": f"commonplace-{self._embedder.space.name}", "routing": "default"}
+        header = {"index": f"commonplace-{self._embedder.space.name}", "routing": owner("default")}
         searches = (nearest(vector, k, inside), saying(" ".join(telling(query)), k, inside))
         lines = "".join(f"{json.dumps(line)}\n" for search in searches for line in (header, search))
         headers = {"content-type": "application/x-ndjson"}

@@ -1,12 +1,17 @@
 """The connection to OpenSearch: signed, bounded in time, one pool for each environment."""
 
+import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import aioboto3
-from opensearchpy import AsyncHttpConnection, AsyncOpenSearch, AWSV4SignerAsyncAuth
+from botocore.exceptions import BotoCoreError, ClientError
+from opensearchpy import AsyncHttpConnection, AsyncOpenSearch, AWSV4SignerAsyncAuth, TransportError
+from opensearchpy.exceptions import HTTP_EXCEPTIONS
 
+from commonplace.adapters.aws.opensearch_query import own_words
 from commonplace.model.errors import Unavailable
 
 CONNECTIONS = 10
@@ -18,6 +23,12 @@ the time, and the next attempt is the worker's."""
 
 CALL_SECONDS = 5.0
 """The longest that a call waits which does not say it itself."""
+
+# The library logs every call at INFO, every attempt that fails with a traceback at WARNING, though the next may succeed,
+# and bodies, which are what memories say: at DEBUG in the one log, in the other at INFO, written out at length even if
+# nobody reads it. Whoever asks is told of failures by an error.
+for _log in ("opensearch", "opensearchpy.trace"):
+    logging.getLogger(_log).setLevel(logging.ERROR)
 
 
 @asynccontextmanager
@@ -60,8 +71,11 @@ class _Signature(AWSV4SignerAsyncAuth):
         super().__init__(self._frozen, region)
 
     async def renew(self) -> None:
-        """Takes over new credentials, if the old ones are near their end."""
-        fresh = await self._credentials.get_frozen_credentials()
+        """Takes over new credentials, if the old ones are near their end. Raises ``Unavailable``."""
+        try:
+            fresh = await self._credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable("There are no AWS credentials to sign calls to OpenSearch with") from error
         self._frozen.access_key, self._frozen.secret_key = fresh.access_key, fresh.secret_key
         self._frozen.token = fresh.token
 
@@ -77,3 +91,14 @@ class _SigningConnection(AsyncHttpConnection):
         """As the library's."""
         await self._signature.renew()
         return await super().perform_request(*parts, **more)
+
+    def _raise_error(self, status_code: int, raw_data: str | bytes, content_type: str | None = None) -> NoReturn:  # noqa: ARG002 - the library's signature
+        """The library's errors, with the type of OpenSearch's error and its own words about it. The library's would quote
+        the whole answer, since its asynchronous connection does not tell it that this is JSON."""
+        kind, reason = "", ""
+        try:
+            said = json.loads(raw_data)["error"]
+            kind, reason = str(said["type"]), own_words(said["reason"])
+        except (ValueError, TypeError, KeyError):
+            pass  # somebody on the way has answered, or OpenSearch said no more than the status
+        raise HTTP_EXCEPTIONS.get(status_code, TransportError)(status_code, kind, reason)

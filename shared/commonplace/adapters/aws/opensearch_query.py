@@ -2,8 +2,10 @@
 
 import hashlib
 import math
+import re
 import struct
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from commonplace.adapters import facts
@@ -12,17 +14,34 @@ from commonplace.model.document import Document, document_id
 from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period
 
 MOST_WORDS = 300
-"""Different words of a query that are looked for: each is a clause for each of two fields, and OpenSearch takes 1,024
-(``indices.query.bool.max_clause_count``)."""
+"""Words of a query that are looked for, at most: each is a clause for each of two fields, and OpenSearch takes 1,024
+(``indices.query.bool.max_clause_count``). What is written without spaces has as many words as it has signs."""
 
 EXACT_WORDS = 0.3
 """What a word to the letter counts beside the same word by its stem."""
 
+LONGEST_REASON = 300
+
+# Signs that OpenSearch's standard tokenizer takes for words of their own: those of China and Japan, and pictures.
+_SIGNS = "\u2190-\u2bff\u2e80-\u312f\u3190-\u9fff\uf900-\ufaff\U0001f000-\U0001faff\U00020000-\U0003ffff"
+# It cuts what is longer than 255 characters.
+_WORD = re.compile(f"[{_SIGNS}]|[^\\W_{_SIGNS}]{{1,255}}")
+
+
+def owner(tenant: str) -> str:
+    """A tenant in letters and figures, as it stands in ids and as a routing value, where a comma would separate two."""
+    return hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
 
 def key(tenant: str, memory: str, passage: int) -> str:
     """The ``_id`` of a document: no tenant can form that of another one's."""
-    owner = hashlib.blake2b(tenant.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-    return f"{owner}.{document_id(memory, passage)}"
+    return f"{owner(tenant)}.{document_id(memory, passage)}"
+
+
+def own_words(reason: object) -> str:
+    """What OpenSearch itself says in the reason of an error: it quotes documents and queries, and those are nobody's
+    business."""
+    return re.split("[\"'`]", str(reason), maxsplit=1)[0][:LONGEST_REASON].strip()
 
 
 def body(document: Document) -> dict[str, Any]:
@@ -38,10 +57,10 @@ def body(document: Document) -> dict[str, Any]:
     found = facts.facts(document.metadata, document.tags)
     names = dict.fromkeys(fact.name for fact in found)
     return {
-        "tenant": document.tenant,
+        "tenant": shortened(document.tenant),
         "memory": document.memory,
         "passage": document.passage,
-        "content": document.text.encode("utf-8", "replace").decode(),
+        "content": document.text,
         "store": shortened(scope.store),
         **{name: shortened(value) for name, value in parts.items() if value is not None},
         "kind": shortened(document.kind),
@@ -66,7 +85,7 @@ def saying(text: str, k: int, inside: dict[str, Any]) -> dict[str, Any]:
     """The search of the words arm: BM25 over stems, and a little over the words as they are."""
     words = {
         "multi_match": {
-            "query": " ".join(list(dict.fromkeys(text.split()))[:MOST_WORDS]).encode("utf-8", "replace").decode(),
+            "query": _cut(text),
             "type": "most_fields",
             "fields": ["content", f"content.plain^{EXACT_WORDS}"],
         }
@@ -78,7 +97,7 @@ def saying(text: str, k: int, inside: dict[str, Any]) -> dict[str, Any]:
 def meant(tenant: str, filter: Filter) -> dict[str, Any]:
     """What is meant: the tenant's documents inside the filter."""
     scope = {part: shortened(value) for part, value in filter.scope().items()}
-    musts = [_term("tenant", tenant), *(_term(part, value) for part, value in scope.items())]
+    musts = [_term("tenant", shortened(tenant)), *(_term(part, value) for part, value in scope.items())]
     musts += [_term(hidden, value=False) for hidden in ("confidential", "archived") if not getattr(filter, hidden)]
     if filter.kinds:
         musts.append(_terms("kind", [shortened(kind) for kind in filter.kinds]))
@@ -94,6 +113,19 @@ def meant(tenant: str, filter: Filter) -> dict[str, Any]:
         clause, wanted = _condition(facts.metadata_name(name), condition)
         (musts if wanted else nots).append(clause)
     return {"bool": {"filter": musts, "must_not": nots}}
+
+
+def _cut(text: str) -> str:
+    """The different words of a text, as many as are looked for."""
+    room = MOST_WORDS
+    kept: list[str] = []
+    for run in dict.fromkeys(text.split()):
+        words = list(islice(_WORD.finditer(run), room + 1))
+        if len(words) > room:
+            return " ".join([*kept, run[: words[room].start()]])
+        kept.append(run)
+        room -= len(words)
+    return " ".join(kept)
 
 
 def _period(field: str, period: Period) -> list[dict[str, Any]]:
