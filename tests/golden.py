@@ -108,9 +108,9 @@ async def given_up(world: World) -> None:
     event = sqs_event("EmbeddingQueue", batch)
     for record in event["Records"]:
         record["attributes"]["ApproximateReceiveCount"] = str(world.services.settings.max_receives)
-    world.embedder.down = True
+    world.index.refuses = ("",)
     assert (await consume(world.services, event))["batchItemFailures"]
-    world.embedder.down = False
+    world.index.refuses = ()
 
 
 def posted(world: World, step: Any, known: Known) -> None:

@@ -172,7 +172,7 @@ async def test_a_memory_that_is_given_up_has_failed_once_and_has_no_lag(world: W
 
 async def test_the_last_attempt_counts_as_a_failure_and_those_before_it_do_not(world: World) -> None:
     memory = (await world.services.remember.later(TENANT, draft())).memory
-    world.embedder.down = True
+    world.index.refuses = ("",)
     await handed(world, embed_message(memory))
     assert values(world, MEMORIES_FAILED) == []
     await handed(world, embed_message(memory), receives=world.services.settings.max_receives)

@@ -1,0 +1,3 @@
+"""What the tests write that must not be found in any log."""
+
+CONTENT = "The night ferry to Mola leaves from pier seventeen"
