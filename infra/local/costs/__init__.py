@@ -1,0 +1,1 @@
+"""What a Commonplace on AWS costs: ``make costs``."""
