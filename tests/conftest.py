@@ -6,7 +6,7 @@ import pytest
 from world import Client, World
 from world import world as made
 
-pytest_plugins = ["real_engines"]
+pytest_plugins = ["artifacts", "real_engines"]
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 KEY = "mem_local_0123456789abcdefghijklmnopqrstuvwxyz"
 START_SECONDS = 60
+COMMAND_SECONDS = 60
+PATIENCE_SECONDS = 60
+"""A message is tried five times in 50 seconds."""
 
 
 def free_port() -> int:
@@ -43,10 +46,10 @@ class Service:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> float:
-        """Starts it and returns once it answers; after how many seconds."""
-        began = time.perf_counter()
-        environment = {
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it is started with."""
+        return {
             **os.environ,
             "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT / 'functions'}",
             "COMMONPLACE_DATA": str(self.data),
@@ -54,10 +57,14 @@ class Service:
             "PORT": str(self.port),
             **self._settings,
         }
+
+    def start(self) -> float:
+        """Starts it and returns once it answers; after how many seconds."""
+        began = time.perf_counter()
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "service.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(ROOT / "infra" / "local")], env=environment, stdout=log, stderr=log
+                [sys.executable, str(ROOT / "infra" / "local")], env=self.environment, stdout=log, stderr=log
             )
         while not self._answers():
             if self._process.poll() is not None or time.perf_counter() - began > START_SECONDS:
@@ -87,6 +94,22 @@ class Service:
         with urllib.request.urlopen(request, timeout=30) as response:
             found: dict[str, Any] = json.loads(response.read())
             return found
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Returns once it is so, which it asks again and again. Fails with what the service said if it never is."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
+    def operate(self, *arguments: str) -> str:
+        """What ``python -m commonplace.cli`` prints that is told this, with the settings of the service."""
+        command = [sys.executable, "-m", "commonplace.cli", *arguments]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def log(self) -> str:
         """What it said."""

@@ -19,10 +19,10 @@ from commonplace.core.admit import KeyOrder
 from commonplace.engines import Engines
 from commonplace.model.apikey import Permission
 from commonplace.model.document import Arm, Document, Findings, Probe, Removal
-from commonplace.model.errors import Unavailable
+from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
-from commonplace.ports.index import Index
+from commonplace.ports.index import Index, Outcome
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
 from commonplace.settings import Settings
@@ -103,19 +103,19 @@ class SwitchedIndex(Index):
         self.refuses: tuple[str, ...] = ()
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
         self._demand()
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()
         good = [document for document in documents if not any(word in document.text for word in self.refuses)]
         written = iter(await self.inner.upsert(space, good))
-        return [next(written) if document in good else "refused" for document in documents]
+        return [next(written) if document in good else Invalid("refused") for document in documents]
 
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
         self._demand()
         if "delete" in self.broken_arms:
-            return ["refused" for _ in removals]
+            return [Unavailable("refused") for _ in removals]
         return await self.inner.delete(space, removals)
 
     async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:

@@ -1,8 +1,11 @@
 """The Lambda function ``account``."""
 
-from mangum import Mangum
+from commonplace.loading import loading
 
-from account.app import build
-from commonplace.wiring import services
+with loading():
+    from mangum import Mangum
 
-handler = Mangum(build(services()), lifespan="off")
+    from account.app import build
+    from commonplace.wiring import services
+
+    handler = Mangum(build(services()), lifespan="off")

@@ -1,8 +1,11 @@
 """The Lambda function ``create``."""
 
-from mangum import Mangum
+from commonplace.loading import loading
 
-from commonplace.wiring import services
-from create.app import build
+with loading():
+    from mangum import Mangum
 
-handler = Mangum(build(services()), lifespan="off")
+    from commonplace.wiring import services
+    from create.app import build
+
+    handler = Mangum(build(services()), lifespan="off")

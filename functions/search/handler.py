@@ -1,8 +1,11 @@
 """The Lambda function ``search``."""
 
-from mangum import Mangum
+from commonplace.loading import loading
 
-from commonplace.wiring import services
-from search.app import build
+with loading():
+    from mangum import Mangum
 
-handler = Mangum(build(services(eager=True)), lifespan="off")
+    from commonplace.wiring import services
+    from search.app import build
+
+    handler = Mangum(build(services(eager=True)), lifespan="off")

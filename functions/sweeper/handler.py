@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from commonplace.wiring import event_loop, services
-from sweeper.app import sweep
+from commonplace.loading import loading
 
-_services = services()
+with loading():
+    from commonplace.wiring import event_loop, services
+    from sweeper.app import sweep
+
+    _services = services()
 
 
 def handler(_event: dict[str, Any], _: object) -> dict[str, int]:

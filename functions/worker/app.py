@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from commonplace.core.embed import Refused
 from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.memory import Memory, Tombstone
 from commonplace.wiring import Services
@@ -27,7 +28,9 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
     """Works through an SQS event and returns SQS's partial batch response.
 
     A message that cannot be read, or whose work failed, is in ``batchItemFailures`` and comes again; after the queue's
-    last attempt it is in the dead-letter queue, and a memory is then marked as failed with the reason.
+    last attempt it is in the dead-letter queue. A memory that the index refused each time is then marked as failed, with
+    the reason. One that only waits for a part of the service that is down stays pending, for as long as that takes: its
+    message is done with after the last attempt, since the sweeper sends another each minute.
     """
     failures: list[str] = []
     records: list[Record] = []
@@ -93,25 +96,40 @@ async def _brought_up_to_date(services: Services, records: Sequence[Record]) -> 
     for record in records:
         by_memory.setdefault((record.body["tenant"], record.body["id"]), []).append(record)
     seen = await services.memories.last_seen_all(list(by_memory))
-    failed: list[str] = []
+    unfinished: list[Record] = []
     work: list[Memory] = []
     for key, found in zip(by_memory, seen, strict=True):
         if isinstance(found, Tombstone):
             try:
                 await services.embed.clear(found)
-            except Unavailable:
-                failed += [record.id for record in by_memory[key]]
+            except Unavailable as error:
+                log.warning("memory still in the index", extra={"memory": found.id, "reason": error.message})
+                unfinished += by_memory[key]
         elif isinstance(found, Memory) and (found.marked_at is not None or not found.ready):
             work.append(found)
     for memory, outcome in zip(work, await services.embed(work), strict=True):
         if isinstance(outcome, CommonplaceError) and not isinstance(outcome, NotFound):
             of_memory = by_memory[memory.tenant, memory.id]
-            failed += [record.id for record in of_memory]
-            last = max(record.receives for record in of_memory) >= services.settings.max_receives
+            unfinished += of_memory
+            given_up = isinstance(outcome, Refused) and any(_is_last(services, record) for record in of_memory)
             log.warning(
                 "memory not searchable yet",
-                extra={"memory": memory.id, "reason": outcome.message, "given_up": last},
+                extra={"memory": memory.id, "reason": outcome.message, "given_up": given_up},
             )
-            if last:
+            if given_up:
                 await services.embed.give_up(memory, outcome.message)
-    return failed
+    left = await _left_to_the_sweeper(services, [record for record in unfinished if _is_last(services, record)])
+    return [record.id for record in unfinished if record.id not in left]
+
+
+def _is_last(services: Services, record: Record) -> bool:
+    return record.receives >= services.settings.max_receives
+
+
+async def _left_to_the_sweeper(services: Services, records: Sequence[Record]) -> set[str]:
+    """The ids of the messages whose rows are marked, now that their last attempt is over: the sweeper sends others for
+    them until they are done, so in the dead-letter queue they would only pile up while the index is down."""
+    named = {record.id: (record.body["tenant"], record.body["id"]) for record in records}
+    wanted = list(set(named.values()))
+    rows = dict(zip(wanted, await services.memories.last_seen_all(wanted), strict=True))
+    return {id for id, key in named.items() if (row := rows[key]) is not None and row.marked_at is not None}

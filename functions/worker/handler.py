@@ -2,10 +2,13 @@
 
 from typing import Any
 
-from commonplace.wiring import event_loop, services
-from worker.app import consume
+from commonplace.loading import loading
 
-_services = services(eager=True)
+with loading():
+    from commonplace.wiring import event_loop, services
+    from worker.app import consume
+
+    _services = services(eager=True)
 
 
 def handler(event: dict[str, Any], _: object) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from commonplace.adapters.aws.opensearch import (
 from commonplace.adapters.aws.opensearch_client import RETRIES, connected
 from commonplace.adapters.aws.opensearch_query import LONGEST_REASON, MOST_WORDS, key, owner
 from commonplace.model.document import Arm, Candidate, Findings, Probe, Removal
-from commonplace.model.errors import Unavailable
+from commonplace.model.errors import CommonplaceError, Unavailable
 from commonplace.model.filter import Among, Filter
 from commonplace.model.scope import Scope
 from commonplace.model.space import Space
@@ -296,9 +296,9 @@ async def test_real_an_index_that_somebody_deleted_is_made_anew_by_the_next_writ
     await here.remove("a", 2)
     assert await node.there() == []
     assert await here.both(Filter()) == set()
-    (reason,) = await index.upsert(SPACE, [here.document("b")])
-    assert reason is not None
-    assert "index_not_found_exception" in reason
+    (error,) = await index.upsert(SPACE, [here.document("b")])
+    assert isinstance(error, Unavailable)
+    assert "index_not_found_exception" in error.message
     assert await node.there() == []
     await here.put("b")
     assert await here.both(Filter()) == {"b"}
@@ -426,7 +426,9 @@ async def test_much_goes_in_several_bulks_and_each_document_hears_of_itself(
     server.items = {id_of(f"m{n}"): deque([failed(400, "no", f"because of {n}")]) for n in bad}
     outcomes = await index.upsert(SPACE, [here.document(f"m{n}") for n in range(2 * MAX_BULK + 1)])
     assert [len(call.ids) for call in server.bulks] == [MAX_BULK, MAX_BULK, 1]
-    assert {n: outcome for n, outcome in enumerate(outcomes) if outcome} == {n: f"no: because of {n}" for n in bad}
+    assert {n: said(each) for n, each in enumerate(outcomes) if each} == {
+        n: f"Invalid: no: because of {n}" for n in bad
+    }
 
 
 async def test_no_bulk_is_larger_than_a_cluster_takes(index: OpenSearchIndex, server: OpenSearchServer) -> None:
@@ -451,7 +453,7 @@ async def test_only_what_the_cluster_was_too_busy_for_is_sent_again_after_growin
         id_of("d"): deque([failed(400, "x", "y")]),
     }
     outcomes = await index.upsert(SPACE, [here.document(memory) for memory in "abcd"])
-    assert outcomes == [None, None, None, "x: y"]
+    assert [said(outcome) for outcome in outcomes] == [None, None, None, "Invalid: x: y"]
     assert [call.ids for call in server.bulks] == [[id_of(each) for each in some] for some in ("abcd", "bc", "b", "b")]
     times = [call.at for call in server.bulks]
     for n, (before, after) in enumerate(pairwise(times)):
@@ -463,7 +465,8 @@ async def test_what_the_cluster_stays_too_busy_for_is_told(server: OpenSearchSer
     async with opened(server, busy=0.35) as index:
         here = writer(index)
         outcomes = await index.upsert(SPACE, [here.document("a"), here.document("b")])
-        assert outcomes == [None, f"rejected_execution_exception: {BUSY['error']['reason']}"]
+        assert said(outcomes[1]) == f"Unavailable: rejected_execution_exception: {BUSY['error']['reason']}"
+        assert outcomes[0] is None
         assert len(server.bulks) == 3
         server.items = {id_of("b"): deque([BUSY] * 99)}
         (outcome,) = await index.delete(SPACE, [Removal(TENANT, "b", 0, 2)])
@@ -481,13 +484,22 @@ async def test_any_other_error_is_told_with_its_reason_and_without_what_it_quote
     }
     server.items = {id_of(memory): deque([item]) for memory, item in kinds.items()}
     here = writer(index)
-    assert await index.upsert(SPACE, [here.document(memory) for memory in "abcd"]) == [
-        "mapper_parsing_exception: failed to parse [vector] in document",
-        "mapper_parsing_exception: failed to parse (Vector dimension mismatch. Expected: 8)",
-        f"illegal_argument_exception: {'q' * LONGEST_REASON}",
+    outcomes = await index.upsert(SPACE, [here.document(memory) for memory in "abcd"])
+    assert [said(outcome) for outcome in outcomes] == [
+        "Invalid: mapper_parsing_exception: failed to parse [vector] in document",
+        "Invalid: mapper_parsing_exception: failed to parse (Vector dimension mismatch. Expected: 8)",
+        f"Invalid: illegal_argument_exception: {'q' * LONGEST_REASON}",
         None,
     ]
     assert len(server.bulks) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+async def test_an_item_that_speaks_of_the_cluster_may_be_written_later(server: OpenSearchServer, status: int) -> None:
+    server.items = {id_of("a"): deque([failed(status, "cluster_block_exception", "index is read-only")] * 99)}
+    async with opened(server, busy=0.05) as index:
+        (outcome,) = await index.upsert(SPACE, [writer(index).document("a")])
+    assert said(outcome) == "Unavailable: cluster_block_exception: index is read-only"
 
 
 async def test_what_was_written_before_the_cluster_fell_silent_is_told(
@@ -497,7 +509,11 @@ async def test_what_was_written_before_the_cluster_fell_silent_is_told(
     here = writer(index)
     outcomes = await index.upsert(SPACE, [here.document(f"m{n}") for n in range(MAX_BULK + 2)])
     assert outcomes[:MAX_BULK] == [None] * MAX_BULK
-    assert all(outcome is not None and "429" in outcome for outcome in outcomes[MAX_BULK:])
+    assert all("429" in (said(outcome) or "") for outcome in outcomes[MAX_BULK:])
+
+
+def said(outcome: CommonplaceError | None) -> str | None:
+    return None if outcome is None else f"{type(outcome).__name__}: {outcome.message}"
 
 
 async def every_call_is_unavailable(index: OpenSearchIndex) -> list[str]:

@@ -3,23 +3,26 @@
 Each start is a fresh process of Lambda's own runtime client, which talks to the runtime API as in Lambda; here the API is
 this program. INIT ends when the client asks for the first event, the first answer when it has posted it. The events have
 no key, and are refused without asking any engine. The bare handler makes a boto3 client for DynamoDB and nothing else; its
-boto3 is of the same version and compiled in the same way. All take turns, so that a busy machine is so for all of them.
+boto3 is of the same version and compiled in the same way. All take turns, so that a busy machine is so for all of them;
+processor time is what such a machine disturbs least.
 """
 
 import argparse
 import json
+import resource
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from artifacts import IDS, Artifacts, Tools, tools
+from artifacts import Artifacts, Tools, tools
 from benchmarks.sizes import SETTINGS
 from lambda_environment import variables
 from template_document import ROOT
@@ -39,10 +42,11 @@ def handler(event, context):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds from the start of the process."""
+    """Seconds from the start of the process, and seconds of processor time in all."""
 
     init: float
     answer: float
+    processor: float
 
 
 class RuntimeApi(ThreadingHTTPServer):
@@ -58,6 +62,11 @@ class RuntimeApi(ThreadingHTTPServer):
         self.answer = b""
         self.done = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was ended breaks its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Invocations(BaseHTTPRequestHandler):
@@ -95,6 +104,7 @@ def started(python: Path, environment: Mapping[str, str], event: object) -> Star
     with RuntimeApi(event) as api, tempfile.TemporaryFile() as log:
         address = f"127.0.0.1:{api.server_port}"
         command = [str(python), "-m", "awslambdaric", environment["_HANDLER"]]
+        used = processor_seconds()
         began = time.perf_counter()
         with subprocess.Popen(
             command,
@@ -109,7 +119,13 @@ def started(python: Path, environment: Mapping[str, str], event: object) -> Star
         if not api.asked or b"errorType" in api.answer:
             log.seek(0)
             raise RuntimeError(log.read().decode() + api.answer.decode())
-        return Start(api.asked - began, api.answered - began)
+        return Start(api.asked - began, api.answered - began, processor_seconds() - used)
+
+
+def processor_seconds() -> float:
+    """What the processes that this one started have used, if they have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def bare(made: Tools, artifacts: Artifacts, folder: Path) -> dict[str, str]:
@@ -146,18 +162,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         artifacts = made.build(Path(folder) / "build")
         environments = {"bare": bare(made, artifacts, Path(folder) / "bare")}
-        # The sweeper has no event that asks nothing.
-        environments |= {name: variables(artifacts, name, SETTINGS) for name in IDS if name != "sweeper"}
+        # The others have no event that asks nothing.
+        functions = dict.fromkeys((*TEMPLATE.functions, *(source.function for source in TEMPLATE.sources)))
+        environments |= {name: variables(artifacts, name, SETTINGS) for name in functions}
         starts: dict[str, list[Start]] = {name: [] for name in environments}
         for _ in range(rounds):
             for name, environment in environments.items():
                 starts[name].append(started(made.python, environment, refused(name)))
-    init, answer = (median(getattr(each, part) for each in starts["bare"]) for part in ("init", "answer"))
-    print(f"Medians of {rounds} starts   INIT          first answer")
-    for name, each in starts.items():
-        own_init, own_answer = median(start.init for start in each), median(start.answer for start in each)
-        ratios = own_init / init, own_answer / answer
-        print(f"{name:20} {own_init * 1000:6.0f} ms {ratios[0]:5.2f} x {own_answer * 1000:6.0f} ms {ratios[1]:5.2f} x")
+    print(f"{f'Medians of {rounds} starts':20}" + "".join(f"{part.name:>20}" for part in fields(Start)))
+    for name in starts:
+        line = f"{name:20}"
+        for part in fields(Start):
+            own, its = (median(getattr(start, part.name) for start in starts[of]) for of in (name, "bare"))
+            line += f"{own * 1000:9.0f} ms {own / its:5.2f} x"
+        print(line)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from commonplace.core.embed import AT_ONCE
+from commonplace.core.embed import AT_ONCE, message
 from commonplace.core.search import Wanted
 from commonplace.core.subscribe import WebhookOrder
 from commonplace.model.errors import NotFound, Unavailable
@@ -10,6 +10,7 @@ from commonplace.model.memory import Change, Memory, Notify, State
 from commonplace.ports.table import Delete
 from commonplace.rows import keys
 from steps import EVERYTHING, documents, draft, embed_message, found, handed, row, sentences, written
+from worker.app import consume
 from world import TENANT, World
 
 pytestmark = pytest.mark.anyio
@@ -170,15 +171,15 @@ async def test_a_message_for_a_memory_that_never_was_is_done_with(world: World) 
 
 async def test_the_last_attempt_leaves_a_reason_and_a_redrive_makes_it_ready(world: World) -> None:
     memory = await pending(world)
-    world.embedder.down = True
+    world.index.refuses = ("dark",)
     assert await handed(world, embed_message(memory), receives=4) == ["0"]
     assert (await row(world, memory.id)).state is State.PENDING
 
     assert await handed(world, embed_message(memory), receives=5) == ["0"]
 
     failed = await row(world, memory.id)
-    assert (failed.state, failed.failure) == (State.FAILED, "The embedder cannot be asked now")
-    world.embedder.down = False
+    assert (failed.state, failed.failure) == (State.FAILED, "The index refused it: refused")
+    world.index.refuses = ()
     assert await found(world) == []
     world.clock.advance(3600)
     assert (await world.services.sweep()).pending == 0
@@ -187,6 +188,83 @@ async def test_the_last_attempt_leaves_a_reason_and_a_redrive_makes_it_ready(wor
     ready = await row(world, memory.id)
     assert (ready.state, ready.failure, ready.ready_at) == (State.READY, None, world.clock.now())
     assert await found(world) == [memory.id]
+
+
+def broken(world: World, part: str, *, down: bool) -> None:
+    """Takes the index or the embedder down, or brings it back."""
+    if part == "index":
+        world.index.down = down
+    else:
+        world.embedder.down = down
+
+
+@pytest.mark.parametrize("part", ["index", "embedder"])
+async def test_an_outage_gives_no_memory_up_however_long_it_lasts(world: World, part: str) -> None:
+    memory = await pending(world)
+    broken(world, part, down=True)
+    for receives in range(1, 5):
+        assert await handed(world, embed_message(memory), receives=receives) == ["0"]
+
+    for _ in range(60):
+        assert await handed(world, embed_message(memory), receives=5) == []
+        world.clock.advance(61)
+        assert (await world.services.sweep()).pending == 1
+        await world.work()
+        now = await row(world, memory.id)
+        assert (now.state, now.failure) == (State.PENDING, None)
+
+    broken(world, part, down=False)
+    world.clock.advance(61)
+    assert (await world.services.sweep()).pending == 1
+    await world.work()
+    assert await found(world) == [memory.id]
+    assert (await world.services.sweep()).pending == 0
+
+
+async def test_an_outage_leaves_a_redriven_message_dead_and_the_reason_in_its_memory(world: World) -> None:
+    memory = await pending(world)
+    world.index.refuses = ("dark",)
+    await handed(world, embed_message(memory), receives=5)
+    world.index.refuses, world.index.down = (), True
+    assert await handed(world, embed_message(memory), receives=5) == ["0"]
+    failed = await row(world, memory.id)
+    assert (failed.state, failed.failure) == (State.FAILED, "The index refused it: refused")
+
+
+async def test_an_outage_keeps_a_deleted_memory_for_the_sweeper_to_take_out_of_the_index(world: World) -> None:
+    memory = await written(world)
+    world.index.down = True
+    await world.services.forget(TENANT, memory.id)
+    assert await handed(world, embed_message(memory), receives=4) == ["0"]
+    assert await handed(world, embed_message(memory), receives=5) == []
+    world.index.down = False
+    assert (memory.id, 0) in await documents(world)
+    world.clock.advance(61)
+    await world.services.sweep()
+    await world.work()
+    assert await documents(world) == {}
+
+
+async def test_what_no_row_remembers_is_dead_when_the_index_does_not_let_go_of_it(world: World) -> None:
+    memory = await pending(world)
+
+    async def dropped() -> None:
+        await world.table.transact([Delete(keys.memory(TENANT, memory.id))])
+        world.index.broken_arms = ("delete",)
+
+    world.embedder.meanwhile = dropped
+    assert await handed(world, embed_message(memory), receives=5) == ["0"]
+
+
+async def test_of_two_messages_for_a_memory_only_the_one_whose_attempts_are_over_is_done_with(world: World) -> None:
+    memory = await pending(world)
+    world.index.down = True
+    records = [
+        {"messageId": id, "body": message(memory).body, "attributes": {"ApproximateReceiveCount": receives}}
+        for id, receives in (("old", "5"), ("older", "6"), ("new", "1"))
+    ]
+    answer = await consume(world.services, {"Records": records})
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "new"}]}
 
 
 async def test_giving_up_leaves_a_changed_and_a_deleted_memory_alone(world: World) -> None:

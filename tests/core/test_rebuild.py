@@ -59,12 +59,20 @@ async def test_a_memory_of_another_model_is_embedded_anew(world: World) -> None:
     assert await found(world, "kettle") == [memory.id]
 
 
-async def test_what_is_not_ready_is_left_to_the_worker(world: World) -> None:
+async def test_what_is_pending_is_made_ready_lest_another_has_just_written_it_into_the_old_index(world: World) -> None:
     world.index.down = True
     pending = await written(world)
     world.index.down = False
     assert not pending.ready
+    assert await rebuilt(world.services) == Progress(1, 0, None)
+    assert (await row(world, pending.id)).ready
+    assert await documents(world) == {(pending.id, 0): pending.revision}
+
+
+async def test_what_was_given_up_is_left_alone(world: World) -> None:
+    refused = await written(world, "REFUSED")
     assert await rebuilt(world.services) == Progress(0, 0, None)
+    assert await row(world, refused.id) == refused
     assert await documents(world) == {}
 
 

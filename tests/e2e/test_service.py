@@ -41,7 +41,7 @@ def test_a_memory_of_fifty_thousand_characters_is_found_by_any_of_its_parts(runn
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("COMMONPLACE_VECTOR_WEIGHT", "2"), ("COMMONPLACE_ENGINES", "abacus"), ("PORT", "none")],
+    [("COMMONPLACE_VECTOR_WEIGHT", "2"), ("COMMONPLACE_INDEX", "abacus"), ("PORT", "none")],
 )
 def test_a_setting_that_cannot_be_used_is_named_and_nothing_starts(tmp_path: Path, name: str, value: str) -> None:
     done = started({"COMMONPLACE_DATA": str(tmp_path), name: value})

@@ -72,6 +72,7 @@ HTTP = [
     Case("double_slash", "account", 200, lambda body: body["object"] == "list"),
 ]
 OTHERS = {"embed", "embed_last_try", "deliver", "forget", "mixed", "sweep"}
+OTHERS |= {"provision_create", "provision_update", "provision_delete"}  # tests/functions/test_provision.py
 
 
 async def known(world: World, state: State = State.READY) -> None:
@@ -158,14 +159,27 @@ async def test_the_worker_gives_a_message_back_that_it_could_not_work_on_now(wor
     assert (await world.services.browse.get(TENANT, MEMORY_ID)).state is State.PENDING
 
 
-async def test_the_last_try_that_fails_leaves_the_reason_in_the_memory(world: World) -> None:
+async def test_the_last_try_that_is_refused_leaves_the_reason_in_the_memory(world: World) -> None:
     await known(world, State.PENDING)
-    world.embedder.down = True
+    world.index.refuses = ("dark",)
     (record,) = event("embed_last_try")["Records"]
     failure = {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
     assert await consume(world.services, event("embed_last_try")) == failure
     memory = await world.services.browse.get(TENANT, MEMORY_ID)
-    assert (memory.state, memory.failure) == (State.FAILED, "The embedder cannot be asked now")
+    assert (memory.state, memory.failure) == (State.FAILED, "The index refused it: refused")
+
+
+async def test_the_last_try_during_an_outage_leaves_the_memory_to_the_sweeper(world: World) -> None:
+    await known(world, State.PENDING)
+    world.embedder.down = True
+    assert await consume(world.services, event("embed_last_try")) == {"batchItemFailures": []}
+    memory = await world.services.browse.get(TENANT, MEMORY_ID)
+    assert (memory.state, memory.failure) == (State.PENDING, None)
+    world.embedder.down = False
+    world.clock.advance(61)
+    assert (await sweep(world.services))["pending"] == 1
+    await world.work()
+    assert (await world.services.browse.get(TENANT, MEMORY_ID)).ready
 
 
 async def test_each_record_of_a_mixed_batch_fails_alone(world: World) -> None:

@@ -18,7 +18,7 @@ from commonplace.model.filter import Filter
 from commonplace.model.space import Space
 from commonplace.model.webhook import Answer
 from commonplace.ports.embedder import Calibration, Embedder
-from commonplace.ports.index import Index
+from commonplace.ports.index import Index, Outcome
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Check, Delete, Item, Key, Put, Scanned, Slice, Table, Update, Write
 from commonplace.ports.table import Query as TableQuery
@@ -129,11 +129,11 @@ class RecordedIndex(Index):
         self._calls = calls
         self._used = used
 
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
         self._used.calls |= self._calls["upsert"]
         return await self._inner.upsert(space, documents)
 
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
         self._used.calls |= self._calls["delete"]
         return await self._inner.delete(space, removals)
 

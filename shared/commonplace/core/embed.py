@@ -31,6 +31,10 @@ def message(memory: Memory | Tombstone) -> Message:
     return Message(json.dumps({"kind": "embed", "tenant": memory.tenant, "id": memory.id}))
 
 
+class Refused(Unavailable):
+    """The index answered, and did not take this very memory. It may the next time; but it is not down."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """A memory on its way: its passages and, once known, their vectors (``stored``: they were in the row)."""
@@ -57,10 +61,10 @@ class Embed:
     async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
         """Makes these revisions searchable. For each memory what it is now, or why it is not searchable yet.
 
-        ``Unavailable`` may be tried again. A text that the embedder refuses is refused for good: its memory is failed
-        now. A memory that was changed meanwhile is left to whoever changed it and is returned as it was; one that was
-        deleted meanwhile is ``NotFound``, and has left the index again. What is ready already is put into the index
-        again, with the vectors of its row if they are of this space.
+        ``Unavailable`` is to be tried again until it is done, ``Refused`` a few times. A text that the embedder refuses
+        is refused for good: its memory is failed now. A memory that was changed meanwhile is left to whoever changed it
+        and is returned as it was; one that was deleted meanwhile is ``NotFound``, and has left the index again. What is
+        ready already is put into the index again, with the vectors of its row if they are of this space.
         """
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
         embedded = await self._embedded(work)
@@ -153,14 +157,15 @@ class Embed:
             outcomes = iter(await self._index.upsert(self._embedder.space, documents))
         except Unavailable as error:
             return [error for _ in work]
-        reasons = [[reason for reason in islice(outcomes, len(each.texts)) if reason is not None] for each in work]
-        return [await self._trimmed(each, of_one) for each, of_one in zip(work, reasons, strict=True)]
+        errors = [[error for error in islice(outcomes, len(each.texts)) if error is not None] for each in work]
+        return [await self._trimmed(each, of_one) for each, of_one in zip(work, errors, strict=True)]
 
-    async def _trimmed(self, work: _Work, reasons: list[str]) -> CommonplaceError | None:
+    async def _trimmed(self, work: _Work, errors: list[CommonplaceError]) -> CommonplaceError | None:
         """Removes the passages that the memory no longer has, unless the index refused those that it has: the last ones,
         or, after a change of the model, all those of the old one."""
-        if reasons:
-            return Unavailable(f"The index refused it: {reasons[0]}")
+        if errors:
+            later = (error for error in errors if isinstance(error, Unavailable))
+            return next(later, None) or Refused(f"The index refused it: {errors[0].message}")
         memory, space = work.memory, self._embedder.space
         old = space if memory.model is None else Space.named(memory.model)
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from commonplace.core.embed import Embed
 from commonplace.model.errors import CommonplaceError
-from commonplace.model.memory import Memory, Tombstone
+from commonplace.model.memory import Memory, State, Tombstone
 from commonplace.model.space import Space
 from commonplace.ports.index import Index
 from commonplace.rows.memories import Memories
@@ -25,7 +25,8 @@ class Progress:
 
 
 class Rebuild:
-    """Puts every memory that is ready into a fresh collection of the embedder's space.
+    """Puts every memory that was not given up into a fresh collection of the embedder's space: what is pending too, for
+    whoever makes it ready just now may have written it into the old collection.
 
     Vectors that are stored in the rows are used as they are; what has none in this space, because the model is another
     one than it was, is embedded. What is written meanwhile goes into the fresh collection by itself.
@@ -47,7 +48,7 @@ class Rebuild:
         indexed = failed = 0
         while True:
             memories, position = await self._memories.everything(position, SLICE)
-            outcomes = await self._embed([memory for memory in memories if memory.ready])
+            outcomes = await self._embed([memory for memory in memories if memory.state is not State.FAILED])
             errors = [outcome for outcome in outcomes if isinstance(outcome, CommonplaceError)]
             await self._forget_those_gone(memories)
             indexed += len(outcomes) - len(errors)

@@ -8,10 +8,9 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
-
-import snowballstemmer
+from typing import Any
 
 from commonplace.core.english import GENERIC, STOPWORDS
 from commonplace.ports.embedder import Calibration, Knots
@@ -32,7 +31,6 @@ STRETCH = 1_500
 """Long content is judged by the best stretch of this many characters, since it shares words with everything."""
 
 _WORD = re.compile(r"[^\W_]+")
-_stemmer = snowballstemmer.stemmer("english")
 
 
 def words(text: str) -> list[str]:
@@ -80,10 +78,18 @@ class Question:
         return sum(weight for word, weight in self._weights.items() if word in have) / self._mass
 
 
+@cache
+def _stemmer() -> Any:
+    # Its package loads the rules of every language, and only what searches or sums up needs those of one.
+    import snowballstemmer
+
+    return snowballstemmer.stemmer("english")
+
+
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """The stem of an English word; other words mostly stay as they are."""
-    return str(_stemmer.stemWord(word))
+    return str(_stemmer().stemWord(word))
 
 
 def interpolated(knots: Knots, value: float) -> float:

@@ -1,25 +1,30 @@
 """The Index port: vectors and words, one collection of documents for each embedding space."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from commonplace.model.document import Document, Findings, Probe, Removal
+from commonplace.model.errors import CommonplaceError
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
+
+Outcome: TypeAlias = CommonplaceError | None
+"""What became of one document: None where it is done; ``Unavailable`` where it may be done later; ``Invalid`` where this
+very document is refused."""
 
 
 class Index(Protocol):
     """A finder, never the truth. Documents carry the external version that wrote them: a write with a lower version
     than the one that is there changes nothing and is no error; an equal one goes through."""
 
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
-        """Writes the documents; when it returns, searches see them. For each document None, or why it was not written.
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
+        """Writes the documents; when it returns, searches see them. What became of each, in order.
 
         The space is made on first use. Raises ``Unavailable`` when nothing could be written at all.
         """
 
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
-        """Removes the documents; for each None (also when it was not there), or why it is still there."""
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
+        """Removes the documents, and is done also with one that was not there. What became of each, in order."""
 
     async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
         """What both arms find inside the tenant and the filter, each up to ``k`` passages, best first.

@@ -15,7 +15,7 @@ from commonplace.model.document import Arm, Candidate, Document, Findings, Probe
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
-from commonplace.ports.index import Index
+from commonplace.ports.index import Index, Outcome
 
 if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch, TransportError
@@ -33,6 +33,8 @@ MAX_CANDIDATES = 10_000
 """The most that one search gives (``index.max_result_window``)."""
 
 _CONFLICT, _MISSING, _BUSY = 409, 404, 429
+_ITS_OWN_FAULT = {400, 413, 422}
+"""Statuses that speak of a document; others, such as 403 for an index that takes no writes, speak of the cluster."""
 _REFUSED = (401, 403)
 
 _HASHED = re.compile(r"-[0-9a-f]{12}\Z")
@@ -87,16 +89,18 @@ class OpenSearchIndex(Index):
         self._patience = patience
         self._known: set[Space] = set()
 
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
         """As the port says; what the cluster is too busy for is sent again for ``Patience.busy`` seconds."""
         if not documents:
             return []
         await self._provide(space)
         actions: dict[int, bytes] = {}
-        outcomes: list[str | None] = [None] * len(documents)
+        outcomes: list[Outcome] = [None] * len(documents)
         for position, document in enumerate(documents):
             if len(document.vector) != space.dimension:
-                outcomes[position] = f"The vector has {len(document.vector)} dimensions and not {space.dimension}"
+                outcomes[position] = Invalid(
+                    f"The vector has {len(document.vector)} dimensions and not {space.dimension}"
+                )
             else:
                 at = _at(document.tenant, document.memory, document.passage, document.version)
                 actions[position] = _lines({"index": {**at, "require_alias": True}}, body(document))
@@ -104,7 +108,7 @@ class OpenSearchIndex(Index):
             outcomes[position] = outcome
         return outcomes
 
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
         """As the port says, in every index of the space.
 
         Which ones there are is asked each time: a removal of a known version makes the index that it does not find.
@@ -115,7 +119,7 @@ class OpenSearchIndex(Index):
             position: _lines({"delete": _at(removal.tenant, removal.memory, removal.passage, removal.version)})
             for position, removal in enumerate(removals)
         }
-        outcomes: list[str | None] = [None] * len(removals)
+        outcomes: list[Outcome] = [None] * len(removals)
         for name in await self._indexes(space):
             for position, outcome in (await self._written(space, name, actions)).items():
                 outcomes[position] = outcomes[position] or outcome
@@ -261,9 +265,9 @@ class OpenSearchIndex(Index):
         vector["method"]["engine"] = self._layout.engine
         return definition
 
-    async def _written(self, space: Space, index: str, actions: Mapping[int, bytes]) -> dict[int, str | None]:
+    async def _written(self, space: Space, index: str, actions: Mapping[int, bytes]) -> dict[int, Outcome]:
         """For each action by its position None, or why it was not done. Raises ``Unavailable`` if none was even tried."""
-        outcomes: dict[int, str | None] = {}
+        outcomes: dict[int, Outcome] = {}
         left, pause = dict(actions), FIRST_PAUSE
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience.busy
@@ -280,7 +284,7 @@ class OpenSearchIndex(Index):
             except Unavailable as error:
                 if not outcomes:
                     raise
-                return {**dict.fromkeys(left, error.message), **outcomes}
+                return {**dict.fromkeys(left, error), **outcomes}
             if left:
                 if loop.time() + pause > deadline:
                     break
@@ -352,13 +356,14 @@ def _batches(actions: Mapping[int, bytes]) -> Iterator[list[int]]:
     yield batch
 
 
-def _outcome(item: Mapping[str, Any]) -> str | None:
+def _outcome(item: Mapping[str, Any]) -> Outcome:
     """None where the document now is, or already was, as new as it was to be; else why it is not."""
-    error = item.get("error")
-    if error is None or item["status"] == _CONFLICT:
+    error, status = item.get("error"), item["status"]
+    if error is None or status == _CONFLICT:
         return None
     cause = error.get("caused_by", {}).get("reason")
-    return f"{error['type']}: {own_words(error['reason'])}" + (f" ({own_words(cause)})" if cause else "")
+    reason = f"{error['type']}: {own_words(error['reason'])}" + (f" ({own_words(cause)})" if cause else "")
+    return Invalid(reason) if status in _ITS_OWN_FAULT else Unavailable(reason)
 
 
 def _refusal(error: "TransportError") -> str:

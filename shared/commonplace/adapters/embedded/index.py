@@ -18,6 +18,7 @@ from commonplace.model.document import Arm, Candidate, Document, Findings, Probe
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
+from commonplace.ports.index import Outcome
 
 __all__ = ["REMEMBERED", "SqliteIndex", "prepare"]
 
@@ -51,10 +52,10 @@ class SqliteIndex:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[str | None]:
+    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
         """As the port says, in one transaction."""
 
-        def write(connection: apsw.Connection) -> list[str | None]:
+        def write(connection: apsw.Connection) -> list[Outcome]:
             analyzer = index_words.Analyzer(connection)
             partitions = {tenant: index_tables.found(connection, space, tenant) for tenant in _tenants(documents)}
             outcomes = [
@@ -70,10 +71,10 @@ class SqliteIndex:
 
         return await self._database.write(write) if documents else []
 
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[str | None]:
+    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
         """As the port says, in one transaction."""
 
-        def write(connection: apsw.Connection) -> list[str | None]:
+        def write(connection: apsw.Connection) -> list[Outcome]:
             partitions = {tenant: index_tables.found(connection, space, tenant) for tenant in _tenants(removals)}
             for removal in removals:
                 _remove(connection, partitions[removal.tenant], removal)
@@ -136,9 +137,9 @@ def _tenants(items: Sequence[_Item]) -> list[str]:
 
 def _upsert(
     connection: apsw.Connection, partition: Partition, analyzer: index_words.Analyzer, space: Space, document: Document
-) -> str | None:
+) -> Outcome:
     if len(document.vector) != space.dimension:
-        return f"The vector has {len(document.vector)} dimensions and not {space.dimension}"
+        return Invalid(f"The vector has {len(document.vector)} dimensions and not {space.dimension}")
     key = (document.memory, document.passage)
     here, version = _standing(connection, partition, "documents_#", key)
     removal, removed = _standing(connection, partition, "removals_#", key)
@@ -147,7 +148,7 @@ def _upsert(
     try:
         here = _put_document(connection, partition, here, document, analyzer.terms(document.text))
     except UnicodeEncodeError:
-        return "The document holds text that is not Unicode"
+        return Invalid("The document holds text that is not Unicode")
     octets = array("f", document.vector).tobytes()
     connection.execute(partition.sql("REPLACE INTO vectors_#(id, vector) VALUES(?, ?)"), (here, octets))
     text = document.text.encode("utf-8", "replace").decode()
