@@ -75,7 +75,7 @@ rebuild-index: $(VENV)/run ## Build the index anew from the rows, while the serv
 	@$(BIN)/python -m commonplace.cli rebuild-index
 
 clean: ## Remove the environments (not the data)
-	rm -rf $(VENV) .venv-sam .venv-lambda .venv-ministack .engines .aws-sam
+	rm -rf $(VENV) .venv-sam .venv-lambda .venv-ministack .engines .aws-sam tests/e2e/cognipeer_client/node_modules
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Commonplace needs Python 3.11 or later; name one: make PYTHON=python3.12 ..."; exit 1; }

@@ -1,27 +1,32 @@
-"""Plays the files of dialects/golden/relay: the contract's requests and answers, step by step."""
+"""Plays the files of dialects/golden: the requests and answers of each API's contract, step by step."""
 
 import hashlib
 import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from commonplace.model.apikey import hashed
+from commonplace.core.admit import KeyOrder
+from commonplace.model.apikey import Permission, hashed
 from pollers import sqs_event
 from relay_routes import REQUEST_ID
 from worker.app import consume
-from world import KEY, World
+from world import KEY, TENANT, World
 
-FOLDER = Path(__file__).parent / "dialects/golden/relay"
-FILES = sorted(FOLDER.glob("*.json"))
+FOLDER = Path(__file__).parent / "dialects/golden"
+FILES = sorted((FOLDER / "relay").glob("*.json"))
+COGNIPEER = sorted((FOLDER / "cognipeer").glob("*.json"))
 PLACEHOLDER = re.compile(r"<([a-z_]+)(?: as ([a-z]+))?>")
 VARIABLE = re.compile(r"\$\{([a-z]+)\}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+VECTOR = re.compile(r"mem-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 Known = dict[str, Any]
 
@@ -34,6 +39,9 @@ def text_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 KINDS: Mapping[str, Callable[[Any], bool]] = {
     "uuid": text_of(UUID),
     "iso": text_of(ISO),
+    "iso_milliseconds": text_of(MILLISECONDS),
+    "id": text_of(re.compile(r"[A-Za-z0-9_-]+")),
+    "vector_id": text_of(VECTOR),
     "request_id": text_of(REQUEST_ID),
     "key": text_of(re.compile(r"mem_[a-z]+_\S{12,}")),
     "text": text_of(re.compile(r".+", re.DOTALL)),
@@ -91,15 +99,29 @@ def matches(expected: Any, found: Any, known: Known, where: str = "body") -> Non
 async def asked(http: httpx.AsyncClient, step: Any, known: Known) -> None:
     request = step["request"]
     headers = everywhere(request.get("headers", {"authorization": f"Bearer {KEY}"}), known)
-    body = request.get("body")
-    content = None if body is None else json.dumps(everywhere(body, known)).encode()
+    content = request["text"].encode() if "text" in request else None
+    if "body" in request:
+        content = json.dumps(everywhere(request["body"], known)).encode()
     response = await http.request(request["method"], filled(request["path"], known), headers=headers, content=content)
     assert response.status_code == step["response"]["status"], response.text
     assert response.headers["content-type"] == "application/json"
     assert REQUEST_ID.fullmatch(response.headers["x-request-id"])
     if response.status_code == 503 and "request_id" in response.json():
         assert response.headers["retry-after"].isdecimal()
+    for name, value in step["response"].get("headers", {}).items():
+        assert response.headers[name] == value, f"{name}: {response.headers[name]}"
     matches(step["response"]["body"], response.json(), known)
+
+
+async def accepted(world: World, step: Any) -> None:
+    """Makes a key good, for what the step says, and until as many seconds have passed."""
+    order = KeyOrder(
+        tenant=step.get("tenant", TENANT),
+        environment="test",
+        permissions=tuple(map(Permission, step["permissions"])),
+        expires_at=world.clock.now() + timedelta(seconds=step["seconds"]) if "seconds" in step else None,
+    )
+    await world.services.admit.accept(step["key"], order)
 
 
 async def given_up(world: World) -> None:
@@ -134,6 +156,8 @@ async def done(world: World, step: Any, known: Known) -> None:
             world.clock.advance(step["seconds"])
         case "down" | "up":
             getattr(world, step["what"]).down = step["do"] == "down"
+        case "accept":
+            await accepted(world, step)
         case "give up":
             await given_up(world)
         case "posted":

@@ -1,11 +1,13 @@
 """Writing memories."""
 
+from commonplace.dialects.cognipeer.errors import Cognipeer
 from commonplace.dialects.relay.errors import Relay
-from commonplace.http.endpoint import Application, application
+from commonplace.http.endpoint import Application, Spoken, application
 from commonplace.wiring import Services
-from create import relay
+from create import cognipeer, relay
 
 
 def build(services: Services) -> Application:
     """The application of this function."""
-    return application(relay.operations(services), Relay(), services.admit, services.once, services.ids)
+    spoken = [Spoken(Relay(), relay.operations(services)), Spoken(Cognipeer(), cognipeer.operations(services))]
+    return application(spoken, services.admit, services.once, services.ids)

@@ -1,11 +1,12 @@
 """Sessions."""
 
 from commonplace.dialects.relay.errors import Relay
-from commonplace.http.endpoint import Application, application
+from commonplace.http.endpoint import Application, Spoken, application
 from commonplace.wiring import Services
 from sessions import relay
 
 
 def build(services: Services) -> Application:
     """The application of this function."""
-    return application(relay.operations(services), Relay(), services.admit, services.once, services.ids)
+    spoken = [Spoken(Relay(), relay.operations(services))]
+    return application(spoken, services.admit, services.once, services.ids)

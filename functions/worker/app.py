@@ -49,7 +49,12 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(raw: dict[str, Any]) -> Record | None:
-    required = {"embed": ("tenant", "id"), "deliver": ("tenant", "id"), "forget": ("tenant", "session")}
+    required = {
+        "embed": ("tenant", "id"),
+        "deliver": ("tenant", "id"),
+        "forget": ("tenant", "session"),
+        "clear": ("tenant", "store"),
+    }
     try:
         body = json.loads(raw["body"])
         fields = required[body["kind"]]
@@ -67,6 +72,8 @@ async def _one(services: Services, record: Record) -> list[str]:
     try:
         if body["kind"] == "deliver":
             await services.deliver(body["tenant"], body["id"], body["attempt"])
+        elif body["kind"] == "clear":
+            await services.furnish.clear(body["tenant"], body["store"])
         else:
             await services.forget.whole_session(body["tenant"], body["session"])
     except CommonplaceError as error:

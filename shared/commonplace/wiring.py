@@ -15,6 +15,7 @@ from commonplace.core.deliver import Deliver
 from commonplace.core.embed import Embed
 from commonplace.core.enlist import Enlist
 from commonplace.core.forget import Forget
+from commonplace.core.furnish import Furnish
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
 from commonplace.core.rebuild import Rebuild
@@ -23,6 +24,7 @@ from commonplace.core.recognize import Recognize
 from commonplace.core.remember import Remember
 from commonplace.core.revise import Revise
 from commonplace.core.search import Search, Tuning
+from commonplace.core.shelve import Shelve
 from commonplace.core.subscribe import Subscribe
 from commonplace.core.sweep import Sweep
 from commonplace.dialects.relay import webhook as relay_webhook
@@ -36,6 +38,7 @@ from commonplace.rows.apikeys import ApiKeys, Secrets
 from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
 from commonplace.rows.sessions import Sessions
+from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries, Webhooks
 from commonplace.settings import Settings, read
 
@@ -66,6 +69,10 @@ class Services:
     @cached_property
     def _sessions(self) -> Sessions:
         return Sessions(self.engines.table)
+
+    @cached_property
+    def _stores(self) -> Stores:
+        return Stores(self.engines.table)
 
     @cached_property
     def _webhooks(self) -> Webhooks:
@@ -163,6 +170,26 @@ class Services:
         return Forget(self.memories, self.notify, self.embed, self.embedder, self.engines.embedding_queue, self.clock)
 
     @cached_property
+    def furnish(self) -> Furnish:
+        """Stores."""
+        return Furnish(self._stores, self.forget, self.engines.embedding_queue, self.clock, self.ids)
+
+    @cached_property
+    def shelve(self) -> Shelve:
+        """Memories in stores."""
+        return Shelve(
+            self.furnish,
+            self.memories,
+            self.enlist,
+            self.remember,
+            self.browse,
+            self.search,
+            self.revise,
+            self.forget,
+            self.clock,
+        )
+
+    @cached_property
     def converse(self) -> Converse:
         """Sessions."""
         return Converse(self._sessions, self.memories, self.enlist, self.forget, self._cursors, self.clock, self.ids)
@@ -190,7 +217,13 @@ class Services:
     def sweep(self) -> Sweep:
         """The sweeper."""
         return Sweep(
-            self.memories, self._deliveries, self.forget, self.notify, self.engines.embedding_queue, self.clock
+            self.memories,
+            self._deliveries,
+            self._stores,
+            self.forget,
+            self.notify,
+            self.engines.embedding_queue,
+            self.clock,
         )
 
 

@@ -32,11 +32,23 @@ def only(part: str, value: Any) -> Filter:
     return Filter(**parts)
 
 
-@pytest.mark.parametrize("mine", [Filter(user="me"), Filter(session="s"), Filter(tags=("mine",)), Filter(kinds=("k",))])
+@pytest.mark.parametrize(
+    "mine",
+    [
+        Filter(user="me"),
+        Filter(session="s"),
+        Filter(tags=("mine",)),
+        Filter(kinds=("k",)),
+        Filter(level="session"),
+        Filter(label="s"),
+        Filter(level="session", label="s", tags=("mine",)),
+    ],
+)
 async def test_the_filter_is_applied_before_the_cut(writer: Writer, mine: Filter) -> None:
     others = [writer.document(f"o{n}", text="kettle kettle", vector=EAST) for n in range(200)]
     await writer.index.upsert(SPACE, others)
-    parts: dict[str, Any] = {"scope": Scope(user="me", session="s"), "tags": ("mine",), "kind": "k"}
+    said = {"level": "session", "label": "s", "tags": ("mine",), "kind": "k"}
+    parts: dict[str, Any] = {"scope": Scope(user="me", session="s"), **said}
     text = "a kettle among very many other things that stand about"
     await writer.put("mine", text=text, vector=unit(1.5), **parts)
     assert ids(await writer.near(filter=mine, k=5)) == ["mine"]
@@ -53,6 +65,61 @@ async def test_each_scope_part_is_compared_to_the_letter(writer: Writer, part: s
         await writer.put(memory, scope=Scope(**{part: text}))
     await writer.put("absent")
     assert await writer.both(only(part, value)) == {"same"}
+
+
+VALUES = ["one", "", "O'Neil\"; --", "a.b:c/d", "ÜÑÍ 🫖", "Ünï", "null", "0", "s1", "L" * 64, "L" * 65, "L" * 4096]
+"""Odd words. The last three are around the length from which an index compares hashes."""
+
+
+@pytest.mark.parametrize("part", ["level", "label"])
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:9] + f"({len(value)})")
+async def test_level_and_label_are_compared_to_the_letter(writer: Writer, part: str, value: str) -> None:
+    words = {"same": value, "longer": f"{value}x", "spaced": f" {value}"}
+    if value.upper() != value:
+        words["loud"] = value.upper()
+    for memory, text in words.items():
+        await writer.put(memory, **{part: text})
+    await writer.put("absent")
+    assert await writer.both(only(part, value)) == {"same"}
+
+
+async def test_a_level_a_label_a_tag_and_metadata_of_one_word_are_not_taken_for_each_other(writer: Writer) -> None:
+    await writer.put("level", level="user")
+    await writer.put("label", label="user")
+    await writer.put("tag", tags=("user",))
+    await writer.put("metadata", metadata={"level": "user", "label": "user", "l": "user", "b": "user", "t": "user"})
+    await writer.put("scope", scope=Scope(user="user", agent="user", session="user"))
+    await writer.put("kind", kind="user")
+    assert await writer.both(Filter(level="user")) == {"level"}
+    assert await writer.both(Filter(label="user")) == {"label"}
+    assert await writer.both(Filter(tags=("user",))) == {"tag"}
+    assert await writer.both(Filter(user="user")) == {"scope"}
+    assert await writer.both(Filter(level="user", label="user")) == set()
+
+
+async def test_who_says_no_level_means_everyone_and_has_no_label(writer: Writer) -> None:
+    await writer.put("plain")
+    await writer.put("named", label="everyone")
+    await writer.put("empty", label="")
+    await writer.put("user", level="user", label="everyone", scope=Scope(user="everyone"))
+    assert await writer.both(Filter(level="global")) == {"plain", "named", "empty"}
+    assert await writer.both(Filter(label="everyone")) == {"named", "user"}
+    assert await writer.both(Filter(label="")) == {"empty"}
+    assert await writer.both(Filter(level="global", label="everyone")) == {"named"}
+    assert await writer.both(Filter(level="user", user="everyone", label="everyone")) == {"user"}
+    assert await writer.both(Filter()) == {"plain", "named", "empty", "user"}
+
+
+async def test_a_new_version_takes_the_old_level_and_label_with_it(writer: Writer) -> None:
+    await writer.put("a", level="user", label="u1")
+    await writer.put("a", version=2, level="session", label="s1")
+    for gone in (Filter(level="user"), Filter(label="u1")):
+        assert await writer.both(gone) == set()
+    for there in (Filter(level="session"), Filter(label="s1")):
+        assert await writer.both(there) == {"a"}
+    await writer.put("a", version=3)
+    assert await writer.both(Filter(label="s1")) == set()
+    assert await writer.both(Filter(level="global")) == {"a"}
 
 
 async def test_all_parts_of_a_filter_must_hold(writer: Writer) -> None:
@@ -135,7 +202,8 @@ def memory_of(document: Document) -> Memory:
         id=document.memory, tenant=document.tenant, scope=document.scope, origin="relay", content=document.text,
         content_hash="", kind=document.kind, importance=document.importance, tier=document.tier,
         created_at=document.created_at, updated_at=document.created_at, occurred_at=document.occurred_at,
-        tags=document.tags, metadata=document.metadata, confidential=document.confidential,
+        tags=document.tags, metadata=document.metadata, confidential=document.confidential, level=document.level,
+        label=document.label,
     )  # fmt: skip
 
 
@@ -180,6 +248,7 @@ async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(w
             f"m{n}", scope=Scope(user=some(None, "u", "v"), agent=some(None, "x", "y"), session=some(None, "s")),
             kind=some("fact", "event"), tier=some(*Tier), tags=some((), ("a",), ("a", "b")), importance=dice.random(),
             confidential=some(False, False, True), created_at=NOON + timedelta(hours=n), metadata={"n": n % 5},
+            level=some("user", "global", "global"), label=some(None, "u", "x", ""),
         )
         for n in range(150)
     ]  # fmt: skip
@@ -191,6 +260,7 @@ async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(w
             importance=some(Between(), Between(low=0.3), Between(0.2, 0.9)), excluded=some((), ("m1", "m2")),
             created=some(Period(), Period(NOON, NOON + timedelta(hours=80))),
             metadata=some((), (("n", Among((1, 2.0))),), (("n", NotAmong((3,))), ("n", Between(high=3)))),
+            level=some(None, None, "global", "user", "none"), label=some(None, None, "u", "", "none"),
         )  # fmt: skip
         expected = {document.memory for document in documents if filter.matches(memory_of(document))}
         assert await writer.both(filter, k=1000) == expected, filter

@@ -5,7 +5,7 @@ import pytest
 
 from commonplace.core.admit import MOST_CACHED, Admit, KeyOrder
 from commonplace.model.apikey import Permission, hashed
-from commonplace.model.errors import Conflict, NotFound, Unauthenticated, Unavailable
+from commonplace.model.errors import Conflict, Expired, NotFound, Unauthenticated, Unavailable
 from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
 from commonplace.rows.apikeys import ApiKeys
 from fakes import FakeClock, FakeIds
@@ -107,8 +107,20 @@ async def test_a_key_opens_until_it_expires_even_from_memory(world: World) -> No
     world.clock.advance(29)
     await world.services.admit("given")
     world.clock.advance(1)
-    with pytest.raises(Unauthenticated):
-        await world.services.admit("given")
+    for admit in (world.services.admit, elsewhere(world)):
+        with pytest.raises(Expired):
+            await admit("given")
+
+
+async def test_only_a_key_that_was_not_revoked_is_called_expired(world: World) -> None:
+    expires_at = world.clock.now() + timedelta(seconds=30)
+    await world.services.admit.accept("given", KeyOrder(tenant=TENANT, environment="test", expires_at=expires_at))
+    await world.services.admit.revoke("given")
+    world.clock.advance(30)
+    for token in ("given", "unknown"):
+        with pytest.raises(Unauthenticated) as caught:
+            await world.services.admit(token)
+        assert caught.type is Unauthenticated
 
 
 async def test_admin_may_everything_and_others_what_they_were_given(world: World) -> None:

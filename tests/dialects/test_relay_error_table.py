@@ -9,9 +9,11 @@ from commonplace.dialects.relay.errors import BUG, TABLE, Relay, entry
 from commonplace.model.errors import (
     CommonplaceError,
     Conflict,
+    Expired,
     Forbidden,
     Invalid,
     Malformed,
+    NoCredentials,
     NotFound,
     Problem,
     RateLimited,
@@ -30,6 +32,8 @@ INSIDE: set[type[CommonplaceError]] = {ConditionFailed, Refused, Unreachable, Du
 EVERY = [
     (Malformed("m"), 400, "bad_request"),
     (Unauthenticated("m"), 401, "unauthorized"),
+    (NoCredentials("m"), 401, "unauthorized"),
+    (Expired("m"), 401, "unauthorized"),
     (Forbidden("m"), 403, "forbidden"),
     (NotFound("memory"), 404, "not_found"),
     (Conflict("m"), 409, "conflict"),

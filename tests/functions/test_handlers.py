@@ -210,7 +210,7 @@ async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world
 
 async def test_a_sweep_puts_back_what_was_left_for_a_minute(world: World) -> None:
     await known(world, State.PENDING)
-    assert await sweep(world.services) == {"pending": 0, "expired": 0, "deliveries": 0}
+    assert await sweep(world.services) == {"pending": 0, "expired": 0, "deliveries": 0, "stores": 0}
     world.clock.advance(61)
     assert (await sweep(world.services))["pending"] == 1
     await world.work()

@@ -96,7 +96,7 @@ async def test_the_functions_that_embed_nothing_answer_too(data: Path) -> None:
     health, made, unknown = invoked("account", [event("health"), event("agent_create"), event("unknown_route")], data)
     assert [each["statusCode"] for each in (health, made, unknown)] == [200, 201, 404]
     assert json.loads(health["body"])["services"]["database"] == "up"
-    assert invoked("sweeper", [event("sweep")], data) == [{"pending": 0, "expired": 0, "deliveries": 0}]
+    assert invoked("sweeper", [event("sweep")], data) == [{"pending": 0, "expired": 0, "deliveries": 0, "stores": 0}]
 
 
 @pytest.mark.parametrize("function", sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py")))

@@ -126,6 +126,23 @@ async def test_an_expired_key_answers_401_from_that_moment_on(world: World) -> N
         refusal(await client.http.get("/v1/memories"), 401)
 
 
+async def test_no_key_an_unknown_an_expired_and_a_revoked_one_get_the_same_answer(world: World) -> None:
+    await accepted(world, "mem_test_expired00000000000000", expires_at=world.clock.now())
+    await accepted(world, "mem_test_revoked00000000000000")
+    await world.services.admit.revoke("mem_test_revoked00000000000000")
+    answers = []
+    for key in (
+        None,
+        "mem_test_unknown00000000000000",
+        "mem_test_expired00000000000000",
+        "mem_test_revoked00000000000000",
+    ):
+        async with world.client(key) as client:
+            answers.append(without_id(refusal(await client.http.get("/v1/memories"), 401)))
+    assert answers == answers[:1] * 4
+    assert answers[0]["message"] == "The API key is missing or not valid"
+
+
 async def test_a_revoked_key_answers_401_at_once(world: World, client: Client) -> None:
     await client("GET", "/v1/memories")
     await world.services.admit.revoke(KEY)

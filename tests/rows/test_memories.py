@@ -11,7 +11,7 @@ from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory, Notify, State, Tier, Tombstone
 from commonplace.model.scope import Scope
 from commonplace.model.space import Embedding, Space
-from commonplace.ports.table import MAX_TRANSACTION, Query
+from commonplace.ports.table import MAX_TRANSACTION, Put, Query
 from commonplace.rows import keys
 from commonplace.rows.agents import Agents
 from commonplace.rows.codec import per_chunk
@@ -71,6 +71,9 @@ def memories(world: World) -> Memories:
 
 
 async def added(memories: Memories, *new: Memory) -> list[CommonplaceError | None]:
+    """Writes memories; the stores that they name are there."""
+    for tenant, store in {(each.tenant, each.scope.store) for each in new}:
+        await memories._table.transact([Put(keys.kept_store(tenant, store), {})])  # noqa: SLF001 - the world's own table
     return await memories.add([Entry(each) for each in new])
 
 

@@ -11,7 +11,7 @@ KILOBYTE = 1024
 READ_BYTES = 4096
 FLOAT_BYTES = 4
 
-ROW_BYTES = 766
+ROW_BYTES = 815
 """A memory's row without its text: an agent's, without tags and metadata."""
 
 VECTORS_BYTES = 146
@@ -109,9 +109,9 @@ def operations(memory: Memory) -> dict[str, Units]:
         "get": Units(0, read),
         # The rows, the list, the counter.
         "list": Units(0, PAGE * read + 0.5 + 1),
-        # The row becomes a tombstone, the vectors go, two counters, two lists; it comes to what is to be taken out of the
-        # index (1), and leaves it by a write of its own (2). Reads: the row, the webhooks.
-        "delete": Units(2 * row + 2 * vectors + 2 * 2 + 2 + 1 + 2, read + 1),
-        # A look into each of 8 shards of what waits for the index, has expired, and is due to be delivered.
-        "sweep": Units(0, 3 * 8 * 0.5),
+        # The row becomes a tombstone, the vectors go, the counter of its accesses, two counters, two lists; it comes to what
+        # is to be taken out of the index (1), and leaves it by a write of its own (2). Reads: the row, the webhooks.
+        "delete": Units(2 * row + 2 * vectors + 2 + 2 * 2 + 2 + 1 + 2, read + 1),
+        # A look into each of 8 shards of what waits for the index, has expired, is due to be delivered, is to be cleared.
+        "sweep": Units(0, 4 * 8 * 0.5),
     }

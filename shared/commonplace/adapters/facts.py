@@ -1,17 +1,18 @@
-"""Metadata and tags as flat facts, which an index can compare exactly; one form for every index."""
+"""What a document says of itself as flat facts, which an index can compare exactly; one form for every index."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from commonplace.model.document import Document
+from commonplace.model.filter import Among, Filter, Scalar
 from commonplace.model.values import Json
 
 LONGEST = 64
 """Names and strings of more characters stand as their hash in the facts, so that no index entry grows with them."""
 
-TAGS = "t"
-"""The name under which all tags stand."""
+TAGS, LEVEL, LABEL = "t", "l", "b"
+"""The names of facts that are no metadata; all tags have one name."""
 
 UNEQUAL = "o"
 """The text of what no scalar is equal to: lists, objects, NaN."""
@@ -29,10 +30,20 @@ class Fact:
     number: int | float | None
 
 
-def facts(metadata: Mapping[str, Json], tags: Sequence[str]) -> list[Fact]:
-    """A document's metadata and tags."""
-    found = [Fact(metadata_name(key), *_value(value)) for key, value in metadata.items()]
-    return found + [Fact(TAGS, compared(tag), None) for tag in dict.fromkeys(tags)]
+def facts(document: Document) -> list[Fact]:
+    """A document's metadata, its tags, its level and its label."""
+    found = [Fact(metadata_name(key), *_value(value)) for key, value in document.metadata.items()]
+    found += [Fact(TAGS, compared(tag), None) for tag in dict.fromkeys(document.tags)]
+    found.append(Fact(LEVEL, compared(document.level), None))
+    return found if document.label is None else [*found, Fact(LABEL, compared(document.label), None)]
+
+
+def demanded(filter: Filter) -> list[tuple[str, tuple[Scalar, ...]]]:
+    """The facts that a filter demands by equality: for each its name and the values of which it may have any."""
+    metadata = [(metadata_name(key), each.values) for key, each in filter.metadata if isinstance(each, Among)]
+    named = ((LEVEL, filter.level), (LABEL, filter.label))
+    tags: list[tuple[str, tuple[Scalar, ...]]] = [(TAGS, filter.tags)] if filter.tags else []
+    return [*tags, *metadata, *((name, (value,)) for name, value in named if value is not None)]
 
 
 def metadata_name(key: str) -> str:

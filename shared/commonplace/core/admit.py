@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from commonplace.model.apikey import PREFIX_LENGTH, ApiKey, Permission, Principal, hashed
-from commonplace.model.errors import NotFound, Unauthenticated
+from commonplace.model.errors import Expired, NotFound, Unauthenticated
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows.apikeys import ApiKeys
 
@@ -37,7 +37,8 @@ class Admit:
         self._cache: dict[str, tuple[datetime, ApiKey]] = {}
 
     async def __call__(self, token: str) -> Principal:
-        """Whom this key belongs to. Raises ``Unauthenticated`` for an unknown, revoked or expired one."""
+        """Whom this key belongs to. Raises ``Unauthenticated`` for an unknown or revoked one, ``Expired`` for one that
+        only its age makes bad."""
         hash, now = hashed(token), self._clock.now()
         seen, key = self._cache.get(hash, (None, None))
         if seen is None or now - seen >= CACHED:
@@ -46,8 +47,10 @@ class Admit:
                 if len(self._cache) >= MOST_CACHED:
                     self._cache.clear()
                 self._cache[hash] = (now, key)
-        if key is None or not key.good(now):
-            raise Unauthenticated("The API key is missing or not valid")
+        if key is None or key.revoked_at is not None:
+            raise Unauthenticated
+        if not key.good(now):
+            raise Expired
         return Principal(key.tenant, key.id, frozenset(key.permissions), key.hash)
 
     async def mint(self, order: KeyOrder) -> tuple[str, ApiKey]:

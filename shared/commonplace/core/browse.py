@@ -1,6 +1,6 @@
 """Reading memories back, one or a page at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from commonplace.core.cursor import Cursors
 from commonplace.model.errors import NotFound
@@ -10,6 +10,18 @@ from commonplace.model.page import Page
 from commonplace.model.space import Space
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
+
+SLICE = 200
+MOST_READ = 20_000
+"""Rows that are read at most to count what no counter knows."""
+
+Wanted = Callable[[Memory], bool]
+"""Whether a memory is meant, by what a filter cannot say."""
+
+
+def everything(_: Memory) -> bool:
+    """Means every memory."""
+    return True
 
 
 class Browse:
@@ -39,6 +51,28 @@ class Browse:
             await self._cursors.write(listed.next, tenant, filter),
             await self._memories.total(tenant, filter),
         )
+
+    async def counted(
+        self, tenant: str, filter: Filter, wanted: Wanted, *, limit: int, skip: int
+    ) -> tuple[list[Memory], int]:
+        """``limit`` of the memories that are meant, newest first, after leaving out ``skip``; and how many are meant.
+
+        The number is a counter's where there is one (``wanted`` everything, and a filter of one part of the scope). Else
+        it takes reading them: of more than ``MOST_READ`` rows the oldest are neither counted nor shown.
+        """
+        total = await self._memories.total(tenant, filter) if wanted is everything else None
+        if total is not None:
+            listed = await self._memories.page(tenant, filter, limit=limit, offset=skip) if limit else None
+            return list(listed.items) if listed else [], total
+        found: list[Memory] = []
+        seen, place = 0, None
+        while True:
+            listed = await self._memories.page(tenant, filter, limit=SLICE, start=place)
+            found += [memory for memory in listed.items if wanted(memory)]
+            seen += SLICE
+            if listed.next is None or seen >= MOST_READ:
+                return found[skip : skip + limit], len(found)
+            place = listed.next
 
     async def vectors(self, memories: Sequence[Memory], space: Space) -> dict[str, tuple[float, ...]]:
         """The first passage's vector of each of the memories that have one."""

@@ -76,6 +76,25 @@ class Forget:
         while more:
             more = await self._newest(tenant, session)
 
+    async def matching(self, tenant: str, filter: Filter) -> int:
+        """Deletes all memories that the filter means, the newest first; how many that were. ``filter.store`` must be
+        given. Raises ``Unavailable``; asked again it goes on."""
+        deleted, place = 0, None
+        while True:
+            listed = await self._memories.page(tenant, filter, limit=AT_ONCE, start=place)
+            gone = await asyncio.gather(*(self._one(memory) for memory in listed.items))
+            deleted += sum(gone)
+            if listed.next is None:
+                return deleted
+            place = listed.next
+
+    async def some_of(self, tenant: str, store: str) -> bool:
+        """Deletes memories of a store, ``AT_ONCE`` at most, and says whether there are more."""
+        filter = Filter(store=store, confidential=True, archived=True)
+        listed = await self._memories.page(tenant, filter, limit=AT_ONCE)
+        await asyncio.gather(*(self._one(memory) for memory in listed.items))
+        return listed.next is not None
+
     async def _newest(self, tenant: str, session: str) -> bool:
         """Deletes the newest memories of a session, and says whether there are more."""
         filter = Filter(store=DEFAULT_STORE, session=session, confidential=True, archived=True)
@@ -83,8 +102,9 @@ class Forget:
         await asyncio.gather(*(self._one(memory) for memory in listed.items))
         return listed.next is not None
 
-    async def _one(self, memory: Memory) -> None:
+    async def _one(self, memory: Memory) -> bool:
         try:
             await self(memory.tenant, memory.id)
         except NotFound:
-            return
+            return False
+        return True

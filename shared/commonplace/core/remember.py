@@ -113,15 +113,15 @@ class Remember:
     async def _written(self, tenant: str, drafts: Sequence[Draft]) -> list[Remembered | CommonplaceError]:
         """Writes the rows; two drafts of one call that are duplicates of each other count as such too."""
         agents, sessions, endpoints = await asyncio.gather(
-            self._agents(tenant, {draft.agent for draft in drafts if draft.agent is not None}),
-            self._known_sessions(tenant, {draft.scope.session for draft in drafts if draft.scope.session is not None}),
+            self._agents(tenant, drafts),
+            self._known_sessions(tenant, drafts),
             self._notify.endpoints(tenant),
         )
         outcomes: dict[int, Remembered | CommonplaceError] = {}
         planned: dict[int, _Planned] = {}
         for number, draft in enumerate(drafts):
             agent = agents.get(draft.agent) if draft.agent is not None else None
-            session = sessions[draft.scope.session] if draft.scope.session is not None else False
+            session = sessions.get(draft.scope.session, False) if draft.scope.session is not None else False
             refusal = next((each for each in (agent, session) if isinstance(each, CommonplaceError)), None)
             if refusal is not None:
                 outcomes[number] = refusal
@@ -159,24 +159,28 @@ class Remember:
             (error,) = await self._memories.add([replace(plan.entry, memory=memory)])
         return Remembered(memory) if error is None else error
 
-    async def _agents(self, tenant: str, references: set[str]) -> dict[str, Agent | CommonplaceError]:
+    async def _agents(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, Agent | CommonplaceError]:
+        freely = {draft.agent for draft in drafts if draft.level is not None}
+
         async def one(reference: str) -> Agent | CommonplaceError:
             try:
-                return await self._enlist.ensure(tenant, reference)
+                return await (self._enlist.adopt if reference in freely else self._enlist.ensure)(tenant, reference)
             except NotFound as error:
                 return error
 
-        ordered = sorted(references)
+        ordered = sorted({draft.agent for draft in drafts if draft.agent is not None})
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
-    async def _known_sessions(self, tenant: str, ids: set[str]) -> dict[str, bool | CommonplaceError]:
-        """Whether each is registered or a mere label; an error for a UUID that should be registered and is not."""
+    async def _known_sessions(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, bool | CommonplaceError]:
+        """Whether each is registered or a mere label; an error for a UUID that should be registered and is not. Where
+        drafts say their level, sessions are labels."""
 
         async def one(id: str) -> bool | CommonplaceError:
             registered = await self._sessions.exists(tenant, id)
             return registered if registered or not well_formed(id) else NotFound("session")
 
-        ordered = sorted(ids)
+        named = {draft.scope.session for draft in drafts if draft.level is None}
+        ordered = sorted(id for id in named if id is not None)
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
     def _memory(self, tenant: str, draft: Draft, agent: Agent | None) -> Memory:
@@ -201,7 +205,11 @@ class Remember:
             occurred_at=draft.occurred_at or now,
             marked_at=now,
             notify=draft.notify,
-            claim=None if draft.duplicate_threshold is None else keys.claim(scope, hash),
+            claim=claimed_by(draft, scope.agent),
+            level=draft.level or "",
+            label=_label(draft, agent),
+            agent_name=None if agent is None else agent.name,
+            source=draft.source,
         )
 
     def _planned(
@@ -214,6 +222,21 @@ class Remember:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
         writer = agent.name if isinstance(agent, Agent) and registered else None
         return _Planned(Entry(memory, writer, staged(deliveries)), deliveries)
+
+
+def _label(draft: Draft, agent: Agent | None) -> str | None:
+    """What the memory is about, by name: as the writer said it, where the writer thinks in levels."""
+    if draft.level is not None:
+        return draft.label or draft.scope.user or draft.agent or draft.scope.session
+    return draft.scope.user or (draft.scope.session if agent is None else agent.name)
+
+
+def claimed_by(draft: Draft, agent: str | None) -> str | None:
+    """The key under which a draft claims its content; None if it may be there many times. ``agent`` is the agent's id."""
+    scope, hash = replace(draft.scope, agent=agent), content_hash(draft.content)
+    if draft.unique:
+        return keys.claim(scope, hash, draft.level, draft.label)
+    return None if draft.duplicate_threshold is None else keys.claim(scope, hash)
 
 
 def _done(

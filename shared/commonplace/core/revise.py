@@ -1,14 +1,16 @@
 """Changing memories."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from commonplace.core.embed import Embed, message
+from commonplace.core.merge import merged
 from commonplace.core.notify import Notify
 from commonplace.core.retry import until_settled
 from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.filter import Between, Filter
-from commonplace.model.memory import HOT_FROM, Change, Memory, State, Tier, content_hash
+from commonplace.model.memory import HOT_FROM, Change, Memory, Standing, State, Tier, content_hash
 from commonplace.model.webhook import EventType
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
@@ -85,12 +87,14 @@ class Revise:
             memory,
             content=content,
             content_hash=content_hash(content),
-            metadata=memory.metadata if change.metadata is None else change.metadata,
+            metadata=merged("metadata", memory.metadata if change.metadata is None else change.metadata, change.merged),
+            tags=memory.tags if change.tags is None else change.tags,
+            **_stood(memory, change.standing, now),
             importance=importance,
             tier=tier,
             state=State.PENDING if rewritten else memory.state,
             failure=None if rewritten else memory.failure,
-            claim=None if rewritten else memory.claim,
+            claim=None if rewritten or change.standing not in (None, Standing.ACTIVE) else memory.claim,
             passages=await self._embed.reach(memory),
             revision=revision,
             content_revision=revision if rewritten else memory.content_revision,
@@ -112,3 +116,14 @@ class Revise:
         if isinstance(outcome, NotFound):
             raise outcome
         return memory if isinstance(outcome, CommonplaceError) else outcome
+
+
+def _stood(memory: Memory, standing: Standing | None, now: datetime) -> dict[str, Any]:
+    """What a change of its standing means for a memory."""
+    match standing:
+        case None:
+            return {}
+        case Standing.ACTIVE:
+            return {"archived_at": None, "lapsed": False}
+        case _:
+            return {"archived_at": memory.archived_at or now, "lapsed": standing is Standing.EXPIRED}

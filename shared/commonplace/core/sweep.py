@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from commonplace.core import furnish
 from commonplace.core.embed import message
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
@@ -11,6 +12,7 @@ from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows import keys
 from commonplace.rows.memories import Memories
+from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries
 
 PATIENCE = timedelta(minutes=1)
@@ -27,6 +29,7 @@ class Swept:
     pending: int
     expired: int
     deliveries: int
+    stores: int
 
 
 class Sweep:
@@ -36,6 +39,7 @@ class Sweep:
         self,
         memories: Memories,
         deliveries: Deliveries,
+        stores: Stores,
         forget: Forget,
         notify: Notify,
         queue: Queue,
@@ -43,6 +47,7 @@ class Sweep:
     ) -> None:
         self._memories = memories
         self._deliveries = deliveries
+        self._stores = stores
         self._forget = forget
         self._notify = notify
         self._queue = queue
@@ -50,7 +55,12 @@ class Sweep:
 
     async def __call__(self, patience: timedelta = PATIENCE) -> Swept:
         """One sweep over all tenants; ``patience`` zero takes on everything that is open (after a crash)."""
-        return Swept(await self._pending(patience), await self._expired(), await self._due(patience))
+        return Swept(
+            await self._pending(patience),
+            await self._expired(),
+            await self._due(patience),
+            await self._uncleared(patience),
+        )
 
     async def _pending(self, patience: timedelta) -> int:
         before = self._clock.now() - patience
@@ -60,6 +70,16 @@ class Sweep:
             if marked:
                 await self._queue.send([message(each) for each in marked])
             count += len(marked)
+        return count
+
+    async def _uncleared(self, patience: timedelta) -> int:
+        before = self._clock.now() - patience
+        count = 0
+        for shard in keys.every_shard("clearing"):
+            stores = await self._stores.to_clear(shard, before, EACH_SHARD)
+            if stores:
+                await self._queue.send([furnish.message(*store) for store in stores])
+            count += len(stores)
         return count
 
     async def _expired(self) -> int:

@@ -1,19 +1,22 @@
-"""One shape for every HTTP function: operations of a dialect, behind authentication, limits and error rendering."""
+"""One shape for every HTTP function: operations of dialects, behind authentication, limits and error rendering."""
 
 import json
 import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
+from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from commonplace.core.once import Answered, Once
+from commonplace.http.credentials import bearer, bearer_or_api_key
+from commonplace.http.dialect import Dialect, owner
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -34,37 +37,39 @@ Authenticate = Callable[[str], Awaitable[Principal]]
 MOST_DIGITS = 400
 """Digits of a number in a body: more than any double has, fewer than what is slow to read."""
 
+NO_BODY = (204, 205, 304)
+"""Statuses whose answers cannot have a body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: its status and its JSON body."""
+    """An answer: its status, its JSON body, and headers of its own (lower-case names).
+
+    There is always a body, if only ``null`` or ``{}``: clients parse what they get. A write that is repeated under its
+    Idempotency-Key gets the status and the body again, but not these headers.
+    """
 
     body: object
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
-
-class Dialect(Protocol):
-    """What HTTP needs to know of a public API."""
-
-    @property
-    def prefixes(self) -> Sequence[str]:
-        """The path prefixes under which its operations are mounted."""
-
-    @property
-    def body_limit(self) -> int:
-        """The largest body in bytes that it takes."""
-
-    def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Status, body and headers of an error; None is a bug of ours."""
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a status that would swallow the body."""
+        if self.status in NO_BODY:
+            raise ValueError(f"An answer with the status {self.status} has no body")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as an operation sees it. ``tenant`` is the caller's and comes from the key."""
+    """A request as an operation sees it. ``tenant`` is the caller's and comes from the key.
+
+    Of a query parameter that is repeated, ``query`` has the last value, and ``query_lists`` all in their order.
+    """
 
     principal: Principal | None
     path: Mapping[str, str]
     query: Mapping[str, str]
+    query_lists: Mapping[str, Sequence[str]]
     body: bytes
     request_id: str
 
@@ -95,51 +100,65 @@ class Operation:
     act: Callable[[Call], Awaitable[Reply]]
 
 
-def application(
-    operations: Sequence[Operation],
-    dialect: Dialect,
-    authenticate: Authenticate,
-    once: Once,
-    ids: Ids,
-) -> "Application":
-    """The ASGI application that serves these operations in one dialect. Unknown paths and methods are its 404."""
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A dialect, and those of its operations that a function serves: none, where it only answers for its paths."""
 
-    async def failed(request: Request, error: CommonplaceError | None) -> Response:
+    dialect: Dialect
+    operations: Sequence[Operation]
+
+
+def application(spoken: Sequence[Spoken], authenticate: Authenticate, once: Once, ids: Ids) -> "Application":
+    """The ASGI application that serves these operations, each in the words of its dialect, bugs of ours included.
+
+    What no operation serves, an unknown path or method, is the 404 of the dialect that owns the path.
+    """
+    dialects = [each.dialect for each in spoken]
+
+    async def failed(request: Request, dialect: Dialect, error: CommonplaceError | None) -> Response:
         status, body, headers = dialect.failure(error, request.state.request_id)
         return _sent(_text(body), status, headers, request.state.request_id)
 
-    def endpoint(operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    def endpoint(dialect: Dialect, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        token = bearer_or_api_key if dialect.api_key_header else bearer
+
         async def serve(request: Request) -> Response:
+            request.state.dialect = dialect
             try:
                 principal = None
                 if operation.permission is not None:
-                    principal = await authenticate(_token(request))
+                    principal = await authenticate(token(request.headers))
                     if not principal.may(operation.permission):
-                        raise Forbidden(f"The API key lacks the scope '{operation.permission}'")
+                        message = f"The API key lacks the scope '{operation.permission}'"
+                        raise Forbidden(message, operation.permission)
                 call = Call(
                     principal,
                     request.path_params,
                     request.query_params,
+                    _lists(request.query_params),
                     await _body(request, dialect.body_limit),
                     request.state.request_id,
                 )
                 return await _answered(request, operation, call, once)
             except CommonplaceError as error:
-                return await failed(request, error)
+                return await failed(request, dialect, error)
 
         return serve
 
     async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await failed(Request(scope), NotFound("route"))
+        response = await failed(Request(scope), owner(scope["path"], dialects), NotFound("route"))
         await response(scope, receive, send)
 
     async def broken(request: Request, _: Exception) -> Response:
-        return await failed(request, None)
+        # A bug in an operation is told in the words of its dialect, on a path that another one owns as well.
+        dialect = getattr(request.state, "dialect", None) or owner(request.scope["path"], dialects)
+        return await failed(request, dialect, None)
 
     routes = [
-        Route(prefix + operation.path, endpoint(operation), methods=[operation.method])
-        for prefix in dialect.prefixes
-        for operation in operations
+        Route(prefix + operation.path, endpoint(each.dialect, operation), methods=[operation.method])
+        for each in spoken
+        for prefix in each.dialect.prefixes
+        for operation in each.operations
     ]
     # The mount takes every path and method that is left, where Starlette would say 405; a path with a newline not even that.
     router = Router([*routes, Mount("/", app=unknown)], redirect_slashes=False, default=unknown)
@@ -185,20 +204,22 @@ class Application:
 
 async def _answered(request: Request, operation: Operation, call: Call, once: Once) -> Response:
     """What the operation answers; what it answered before to a write with the same Idempotency-Key."""
+    headers: dict[str, str] = {}
+
+    async def act() -> Answered:
+        reply = await operation.act(call)
+        headers.update(reply.headers)
+        return Answered(reply.status, _text(reply.body))
+
     key = request.headers.get("idempotency-key")
     if not key or call.principal is None or operation.method != "POST" or operation.permission is Permission.READ:
-        answered = await _acted(operation, call)
-        return _sent(answered.body, answered.status, {}, call.request_id)
-
-    whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body])
-    answered = await once(call.tenant, key, whole, lambda: _acted(operation, call))
-    headers = {"idempotent-replayed": "true"} if answered.repeated else {}
+        answered = await act()
+    else:
+        whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body])
+        answered = await once(call.tenant, key, whole, act)
+        if answered.repeated:
+            headers["idempotent-replayed"] = "true"
     return _sent(answered.body, answered.status, headers, call.request_id)
-
-
-async def _acted(operation: Operation, call: Call) -> Answered:
-    reply = await operation.act(call)
-    return Answered(reply.status, _text(reply.body))
 
 
 def normalised(path: str) -> str:
@@ -232,13 +253,11 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _token(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip() if scheme.lower() == "bearer" else ""
-    token = token or request.headers.get("x-api-key", "").strip()
-    if not token:
-        raise Unauthenticated("The API key is missing or not valid")
-    return token
+def _lists(query: QueryParams) -> dict[str, list[str]]:
+    lists: dict[str, list[str]] = {}
+    for name, value in query.multi_items():
+        lists.setdefault(name, []).append(value)
+    return lists
 
 
 async def _body(request: Request, limit: int) -> bytes:

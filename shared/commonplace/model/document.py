@@ -28,6 +28,8 @@ class Document:
     archived: bool
     created_at: datetime
     occurred_at: datetime
+    level: str = "global"
+    label: str | None = None
 
     @property
     def id(self) -> str:
@@ -54,6 +56,8 @@ class Document:
             archived=memory.archived_at is not None,
             created_at=memory.created_at,
             occurred_at=memory.occurred_at,
+            level=memory.level,
+            label=memory.label,
         )
 
 

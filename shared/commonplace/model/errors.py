@@ -4,7 +4,9 @@ CommonplaceError
 ├── Invalid          a value that the caller can mend
 │   └── Malformed    not even readable: broken JSON
 ├── Unauthenticated
-├── Forbidden
+│   ├── NoCredentials  no key at all
+│   └── Expired      a key that was good once
+├── Forbidden        carries the ``permission`` that is missing
 ├── NotFound
 ├── Conflict
 ├── TooLarge
@@ -13,6 +15,8 @@ CommonplaceError
 """
 
 from dataclasses import dataclass
+
+from commonplace.model.apikey import Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,24 @@ class Malformed(Invalid):
 class Unauthenticated(CommonplaceError):
     """No key, or one that is unknown, revoked or expired."""
 
+    def __init__(self, message: str = "The API key is missing or not valid") -> None:
+        super().__init__(message)
+
+
+class NoCredentials(Unauthenticated):
+    """The request shows no key where it is looked for."""
+
+
+class Expired(Unauthenticated):
+    """The key is known and was not revoked, but its time is over."""
+
 
 class Forbidden(CommonplaceError):
-    """The key is good, but does not allow this."""
+    """The key is good, but does not allow this. ``permission`` is what it lacks, if that is the reason."""
+
+    def __init__(self, message: str, permission: Permission | None = None) -> None:
+        super().__init__(message)
+        self.permission = permission
 
 
 class NotFound(CommonplaceError):

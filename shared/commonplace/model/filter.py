@@ -81,6 +81,8 @@ class Filter:
     metadata: tuple[tuple[str, Condition], ...] = ()
     confidential: bool = False
     archived: bool = False
+    level: str | None = None
+    label: str | None = None
     excluded: tuple[str, ...] = ()
 
     def scope(self) -> dict[str, str]:
@@ -100,6 +102,8 @@ class Filter:
             and self.occurred.holds(memory.occurred_at)
             and (self.confidential or not memory.confidential)
             and (self.archived or memory.archived_at is None)
+            and (self.level is None or memory.level == self.level)
+            and (self.label is None or memory.label == self.label)
             and memory.id not in self.excluded
             and all(_satisfies(memory.metadata, key, condition) for key, condition in self.metadata)
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from commonplace.model.scope import Scope
+from commonplace.model.scope import Scope, level
 from commonplace.model.values import Metadata
 
 
@@ -15,6 +15,14 @@ class State(StrEnum):
     PENDING = "pending"
     READY = "ready"
     FAILED = "failed"
+
+
+class Standing(StrEnum):
+    """Whether a memory is in use. Only an active one is found."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"
+    EXPIRED = "expired"
 
 
 HOT_FROM = 0.8
@@ -57,7 +65,9 @@ class Memory:
     that is stale, what it says of a newer one still finds the right text. ``marked_at`` is set while the index has not
     yet caught up with the row, and is the time at which that began; the sweeper looks for it. ``passages`` is the
     number of passages that the index holds or may hold, so that surplus ones can be removed. ``origin`` is the dialect
-    that created the memory; ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
+    that created the memory; ``level`` is what the scope is about, as its writer said or ``scope.level`` tells, and ``label``
+    is the name of that; ``agent_name`` is the agent's at the time; ``source`` is
+    where the writer had it from. ``lapsed`` says that it is archived because its time is over. ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
     """
 
     id: str
@@ -87,15 +97,39 @@ class Memory:
     archived_at: datetime | None = None
     notify: Notify | None = None
     claim: str | None = None
+    level: str = ""
+    label: str | None = None
+    agent_name: str | None = None
+    source: str | None = None
+    lapsed: bool = False
+
+    def __post_init__(self) -> None:
+        """Tells the level, where it was not said."""
+        if not self.level:
+            object.__setattr__(self, "level", level(self.scope))
 
     @property
     def ready(self) -> bool:
         """Whether a search finds it."""
         return self.state is State.READY
 
+    def standing(self, now: datetime) -> Standing:
+        """Whether it is in use at ``now``."""
+        if self.lapsed or self.expired(now):
+            return Standing.EXPIRED
+        return Standing.ACTIVE if self.archived_at is None else Standing.ARCHIVED
+
     def expired(self, now: datetime) -> bool:
         """Whether its time is over at ``now``."""
         return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """How often a memory was read or found, and when last."""
+
+    count: int = 0
+    last_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +152,8 @@ class Tombstone:
 class Draft:
     """A memory as a caller asks for it.
 
-    ``agent`` is an id or a name; None is for dialects without agents. With a ``duplicate_threshold`` (a cosine) a memory
+    ``agent`` is an id or a name; None is for dialects without agents. ``level``, ``label`` and ``source`` are as in
+    ``Memory``. Of ``unique`` drafts with one content, level and scope only the first is written. With a ``duplicate_threshold`` (a cosine) a memory
     of the same scope that says the same is taken instead of a new one.
     """
 
@@ -135,13 +170,21 @@ class Draft:
     occurred_at: datetime | None = None
     notify: Notify | None = None
     duplicate_threshold: float | None = None
+    level: str | None = None
+    label: str | None = None
+    source: str | None = None
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What an update asks for; ``None`` leaves a part as it is. ``metadata`` replaces the old metadata."""
+    """What an update asks for; ``None`` leaves a part as it is. ``metadata`` replaces the old metadata, ``merged`` is put
+    over it key by key."""
 
     content: str | None = None
     metadata: Metadata | None = None
+    merged: Metadata | None = None
+    tags: tuple[str, ...] | None = None
+    standing: Standing | None = None
     importance: float | None = None
     tier: Tier | None = None

@@ -24,5 +24,14 @@ class Scope:
     team: str | None = None
 
 
+LEVELS = ("user", "agent", "session", "global")
+"""What a scope can be about, for callers who think of it as one of four things."""
+
+
+def level(scope: Scope) -> str:
+    """What a scope is about, where its writer did not say: the first of user, agent and session that it has."""
+    return next((name for name in LEVELS[:3] if getattr(scope, name) is not None), "global")
+
+
 SCOPE_PARTS: tuple[str, ...] = ("store", "organization", "user", "agent", "session", "project", "role", "team")
 """The names of the parts of a scope, in the order in which keys print them."""

@@ -54,14 +54,39 @@ def vectors(tenant: str, id: str, space: str, chunk: int) -> Key:
     return Key(joined("memory", tenant, id), joined("vectors", space, f"{chunk:04d}"))
 
 
+def accesses(tenant: str, id: str) -> Key:
+    """The counter of a memory's accesses, in the partition of the memory."""
+    return Key(joined("memory", tenant, id), "accesses")
+
+
+def store(tenant: str, key: str) -> Key:
+    """The row of the store that has a key now."""
+    return Key(joined("store", tenant, key), "store")
+
+
+def kept_store(tenant: str, id: str) -> Key:
+    """The row that says that a store has not been deleted, by its id: who adds a memory to it checks that."""
+    return Key(joined("kept-store", tenant, id), "store")
+
+
+def cleared(tenant: str, id: str) -> Key:
+    """The row of a deleted store whose memories are still to go."""
+    return Key(joined("cleared-store", tenant, id), "store")
+
+
+def clearing(name: str) -> str:
+    """The shard of the ``work`` index for a deleted store whose memories are still to go."""
+    return joined("clearing", shard(name))
+
+
 def members(noun: str, tenant: str, *within: str | None) -> str:
     """The partition of a list: the things of one noun inside a tenant, a store, an agent and so on."""
     return joined(noun, tenant, *within)
 
 
-def claim(scope: Scope, content_hash: str) -> str:
-    """What a memory claims so that its content is not stored twice in its scope."""
-    return joined(*(getattr(scope, part) for part in SCOPE_PARTS), content_hash)
+def claim(scope: Scope, content_hash: str, *more: str | None) -> str:
+    """What a memory claims so that its content is not stored twice in its scope, or in what more its writer tells apart."""
+    return joined(*(getattr(scope, part) for part in SCOPE_PARTS), content_hash, *more)
 
 
 def claimed(tenant: str, claim: str) -> Key:

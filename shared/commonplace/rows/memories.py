@@ -1,11 +1,13 @@
 """Memories: their rows, their vectors, their tombstones."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from commonplace.model.errors import CommonplaceError
 from commonplace.model.filter import Filter
-from commonplace.model.memory import Memory, Tombstone
+from commonplace.model.memory import Accesses, Memory, Tombstone
+from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.space import Embedding, Space
 from commonplace.ports.table import (
     Delete,
@@ -145,7 +147,8 @@ class Memories:
         writes += without_vectors(memory, tombstone.spaces)
         if memory.claim is not None:
             writes.append(Staged(Delete(keys.claimed(memory.tenant, memory.claim))))
-        writes += tallied(counts(memory, -1))
+        writes.append(Staged(Delete(keys.accesses(memory.tenant, memory.id))))
+        writes += tallied(counts(memory, -1, now))
         await commit(self._table, [*writes, *also])
         return tombstone
 
@@ -157,6 +160,29 @@ class Memories:
             condition=RevisionIs(tombstone.revision),
         )
         await commit(self._table, [Staged(update, gone_or_changed)])
+
+    async def claimed(self, tenant: str, claims: Iterable[str]) -> set[str]:
+        """Those of the claims that are held."""
+        wanted = {keys.claimed(tenant, claim): claim for claim in claims}
+        return {wanted[key] for key in await self._table.batch_get(list(wanted))}
+
+    async def accessed(self, tenant: str, ids: Iterable[str], now: datetime) -> None:
+        """Counts an access of each of the memories."""
+        updates = [
+            Update(keys.accesses(tenant, id), set=present({"noun": "accesses", "last_at": now}), add={"count": 1})
+            for id in dict.fromkeys(ids)
+        ]
+        await asyncio.gather(*(self._table.transact([update]) for update in updates))
+
+    async def accesses(self, tenant: str, ids: Iterable[str]) -> dict[str, Accesses]:
+        """How often each of the memories was accessed."""
+        wanted = {id: keys.accesses(tenant, id) for id in ids}
+        items = await self._table.batch_get(list(wanted.values()))
+        rows = {id: Reader(items[key].attributes) if key in items else None for id, key in wanted.items()}
+        return {
+            id: Accesses() if row is None else Accesses(row.whole("count"), row.maybe_moment("last_at"))
+            for id, row in rows.items()
+        }
 
     async def page(
         self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
@@ -181,10 +207,11 @@ class Memories:
 
     async def total(self, tenant: str, filter: Filter) -> int | None:
         """How many memories the filter means, where a counter knows it; else None."""
-        for name in ("store", "agent", "session"):
-            if filter == _whole(filter, name):
+        for name in ("store", "agent", "session", "user", "level"):
+            if filter == _whole(filter, name) and (name not in ("user", "level") or filter.store != DEFAULT_STORE):
                 scope = filter.scope()
-                within = (scope["store"],) if name == "store" else (scope["store"], scope[name])
+                part = filter.level if name == "level" else scope.get(name)
+                within = (scope["store"],) if part is None or name == "store" else (scope["store"], part)
                 return await counted(self._table, keys.figures(tenant, name, *within), "memories")
         return None
 
@@ -223,6 +250,7 @@ def _whole(filter: Filter, name: str) -> Filter:
         user=filter.user if name == "user" else None,
         agent=filter.agent if name == "agent" else None,
         project=filter.project if name == "project" else None,
+        level=filter.level if name == "level" else None,
         confidential=True,
         archived=True,
     )

@@ -61,6 +61,11 @@ def encoded(memory: Memory) -> dict[str, Value]:
             "archived_at": memory.archived_at,
             **told(memory.notify),
             "claim": memory.claim,
+            "level": memory.level,
+            "label": memory.label,
+            "agent_name": memory.agent_name,
+            "source": memory.source,
+            "lapsed": memory.lapsed or None,
             "listing_key": list_key(memory.tenant, scope, "store"),
             "listing_at": f"{keys.stamp(memory.created_at)}#{memory.id}",
             **listing,
@@ -136,6 +141,11 @@ def decoded(item: Item) -> Memory | Tombstone:
         archived_at=row.maybe_moment("archived_at"),
         notify=_notify(row),
         claim=row.maybe("claim"),
+        level=row.maybe("level") or "",
+        label=row.maybe("label"),
+        agent_name=row.maybe("agent_name"),
+        source=row.maybe("source"),
+        lapsed=row.flag("lapsed"),
     )
 
 

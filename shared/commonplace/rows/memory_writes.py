@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
 from commonplace.model.memory import Memory
+from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.space import Embedding, Space
 from commonplace.ports.table import (
     MAX_TRANSACTION,
@@ -56,7 +58,7 @@ def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
         memory = entry.memory
         writes = 1 + len(entry.also) + (memory.claim is not None)
         bytes_ = 4 * len(memory.content) + len(text(memory.metadata)) * 4
-        touched = {count.key for count in counts(memory, 1)} | {write.key for write in _session_writes(entry)}
+        touched = {count.key for count in counts(memory, 1)} | {staged.write.key for staged in _around(entry)}
         claim = set() if memory.claim is None else {(memory.tenant, memory.claim)}
         full = own + writes + len(shared | touched) > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES
         if full or claim & claims or not groups:
@@ -68,38 +70,50 @@ def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
 
 
 def additions(entries: Sequence[Entry]) -> list[Staged]:
-    """The writes of new memories: each with its claim, its session and what else it brings; the counters added up."""
+    """The writes of new memories: each with its claim and what else it brings; store and session; the counters added up."""
     writes: list[Staged] = []
-    sessions: dict[Key, Staged] = {}
+    around: dict[Key, Staged] = {}
     for entry in entries:
         memory = entry.memory
         writes.append(Staged(Put(keys.memory(memory.tenant, memory.id), encoded(memory), Absent())))
         if memory.claim is not None:
             claim = Put(keys.claimed(memory.tenant, memory.claim), {"noun": "claim", "memory": memory.id}, Absent())
             writes.append(Staged(claim, _duplicate))
-        sessions.update({write.key: Staged(write, _no_session) for write in _session_writes(entry)})
+        around.update({staged.write.key: staged for staged in _around(entry)})
         writes += entry.also
     counters = tallied(count for entry in entries for count in counts(entry.memory, 1))
-    return [*writes, *sessions.values(), *counters]
+    return [*writes, *around.values(), *counters]
 
 
-def _session_writes(entry: Entry) -> list[Check | Put]:
+def _around(entry: Entry) -> list[Staged]:
+    """What is checked and written of the store and the session, once for all entries of a transaction."""
     memory = entry.memory
-    if entry.writer is None or memory.scope.session is None:
-        return []
-    return [
-        Check(keys.session(memory.tenant, memory.scope.session), Present()),
-        contribution(memory.tenant, memory.scope.session, entry.writer),
-    ]
+    store, session = memory.scope.store, memory.scope.session
+    staged: list[Staged] = []
+    if store != DEFAULT_STORE:
+        staged.append(Staged(Check(keys.kept_store(memory.tenant, store), Present()), _no_store))
+    if entry.writer is not None and session is not None:
+        staged.append(Staged(Check(keys.session(memory.tenant, session), Present()), _no_session))
+        staged.append(Staged(contribution(memory.tenant, session, entry.writer), _no_session))
+    return staged
 
 
-def counts(memory: Memory, by: int) -> list[Count]:
-    """What a memory counts for: its store, and its agent and its session there."""
+def counts(memory: Memory, by: int, now: datetime | None = None) -> list[Count]:
+    """What a memory counts for: its store, and its agent and its session there; outside of the store that all dialects
+    share also its user and its level, and when something last went."""
     at = memory.created_at if by > 0 else None
+    activity = at if memory.scope.store == DEFAULT_STORE else at or now
     store = memory.scope.store
     within = [("store", None), ("agent", memory.scope.agent), ("session", memory.scope.session)]
+    if store != DEFAULT_STORE:
+        within += [("user", memory.scope.user), ("level", memory.level)]
     return [
-        Count(keys.figures(memory.tenant, noun, store, *([] if id is None else [id])), "memories", by, at)
+        Count(
+            keys.figures(memory.tenant, noun, store, *([] if id is None else [id])),
+            "memories",
+            by,
+            activity if noun == "store" else at,
+        )
         for noun, id in within
         if noun == "store" or id is not None
     ]
@@ -137,6 +151,10 @@ def gone_or_changed(item: Item | None) -> CommonplaceError:
     if living(item) is None:
         return NotFound("memory")
     return Conflict("The memory was changed at the same time")
+
+
+def _no_store(_: Item | None) -> CommonplaceError:
+    return NotFound("store")
 
 
 def _no_session(_: Item | None) -> CommonplaceError:

@@ -11,7 +11,7 @@ from typing import Any
 from commonplace.adapters import facts
 from commonplace.adapters.facts import microseconds, shortened
 from commonplace.model.document import Document, document_id
-from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period
+from commonplace.model.filter import Among, Between, Exists, Filter, NotAmong, Period, Scalar
 
 MOST_WORDS = 300
 """Words of a query that are looked for, at most: each is a clause for each of two fields, and OpenSearch takes 1,024
@@ -54,7 +54,7 @@ def body(document: Document) -> dict[str, Any]:
         "session": scope.session,
         "project": scope.project,
     }
-    found = facts.facts(document.metadata, document.tags)
+    found = facts.facts(document)
     names = dict.fromkeys(fact.name for fact in found)
     return {
         "tenant": shortened(document.tenant),
@@ -103,15 +103,15 @@ def meant(tenant: str, filter: Filter) -> dict[str, Any]:
         musts.append(_terms("kind", [shortened(kind) for kind in filter.kinds]))
     if filter.tiers:
         musts.append(_terms("tier", [tier.value for tier in filter.tiers]))
-    if filter.tags:
-        musts.append(_terms("facts", [_prefix(facts.TAGS) + facts.compared(tag) for tag in filter.tags]))
+    musts += [_having(name, values) for name, values in facts.demanded(filter)]
     if filter.importance != Between():
         musts.append(_range("importance", gte=filter.importance.low, lte=filter.importance.high))
     musts += [*_period("created", filter.created), *_period("occurred", filter.occurred)]
     nots = [_terms("memory", list(filter.excluded))] if filter.excluded else []
     for name, condition in filter.metadata:
-        clause, wanted = _condition(facts.metadata_name(name), condition)
-        (musts if wanted else nots).append(clause)
+        if not isinstance(condition, Among):
+            clause, wanted = _condition(facts.metadata_name(name), condition)
+            (musts if wanted else nots).append(clause)
     return {"bool": {"filter": musts, "must_not": nots}}
 
 
@@ -133,12 +133,17 @@ def _period(field: str, period: Period) -> list[dict[str, Any]]:
     return [] if start is None and end is None else [_range(field, gte=start, lt=end)]
 
 
-def _condition(name: str, condition: Condition) -> tuple[dict[str, Any], bool]:
+def _having(name: str, values: Sequence[Scalar]) -> dict[str, Any]:
+    """Any of these facts."""
+    texts = [text for text in map(facts.compared, values) if text != facts.UNEQUAL]
+    return _terms("facts", [_prefix(name) + text for text in texts])
+
+
+def _condition(name: str, condition: NotAmong | Between | Exists) -> tuple[dict[str, Any], bool]:
     """A clause, and whether it must hold or must not."""
     match condition:
-        case Among(values) | NotAmong(values):
-            texts = [text for text in map(facts.compared, values) if text != facts.UNEQUAL]
-            return _terms("facts", [_prefix(name) + text for text in texts]), isinstance(condition, Among)
+        case NotAmong(values):
+            return _having(name, values), False
         case Exists(present):
             return _term("facts", _prefix(name)), present
         case Between(low, high):

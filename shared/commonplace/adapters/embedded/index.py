@@ -153,7 +153,7 @@ def _upsert(
     connection.execute(partition.sql("REPLACE INTO vectors_#(id, vector) VALUES(?, ?)"), (here, octets))
     text = document.text.encode("utf-8", "replace").decode()
     connection.execute(partition.sql("REPLACE INTO words_#(rowid, text) VALUES(?, ?)"), (here, text))
-    rows = [(fact.name, fact.text, fact.number, here) for fact in facts(document.metadata, document.tags)]
+    rows = [(fact.name, fact.text, fact.number, here) for fact in facts(document)]
     connection.executemany(partition.sql("INSERT INTO facts_#(name, value, number, id) VALUES(?, ?, ?, ?)"), rows)
     if removal is not None:
         connection.execute(partition.sql("DELETE FROM removals_# WHERE id = ?"), (removal,))

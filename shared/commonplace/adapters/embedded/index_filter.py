@@ -82,15 +82,7 @@ def _scope(filter: Filter) -> list[_Driver]:
 
 
 def _facts(filter: Filter) -> list[_Driver]:
-    drivers = []
-    if filter.tags:
-        drivers.append(_among(facts.TAGS, filter.tags))
-    drivers += [
-        _among(facts.metadata_name(key), condition.values)
-        for key, condition in filter.metadata
-        if isinstance(condition, Among)
-    ]
-    return drivers
+    return [_among(name, values) for name, values in facts.demanded(filter)]
 
 
 def _among(name: str, values: Sequence[Scalar]) -> _Driver:

@@ -38,7 +38,9 @@ class Relay:
     """What HTTP needs to know of this API."""
 
     prefixes: Sequence[str] = ("", "/relay")
+    owns: Sequence[str] = ("",)
     body_limit = BODY_LIMIT
+    api_key_header = True
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""

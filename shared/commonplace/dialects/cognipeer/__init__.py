@@ -1,0 +1,1 @@
+"""Cognipeer's memory API."""

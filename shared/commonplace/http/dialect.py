@@ -1,0 +1,42 @@
+"""A public API, as HTTP sees it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from commonplace.model.errors import CommonplaceError
+
+
+class Dialect(Protocol):
+    """What HTTP needs to know of a public API."""
+
+    @property
+    def prefixes(self) -> Sequence[str]:
+        """The path prefixes under which its operations are mounted."""
+
+    @property
+    def owns(self) -> Sequence[str]:
+        """The paths at and below which it answers what nobody serves, each without a slash at the end; "" is every path.
+
+        Where two dialects own a path, the longer of these wins: so one that owns "" answers whatever no other claims.
+        """
+
+    @property
+    def body_limit(self) -> int:
+        """The largest body in bytes that it takes."""
+
+    @property
+    def api_key_header(self) -> bool:
+        """Whether it looks for the key in ``X-API-Key`` too, where ``Authorization`` has no Bearer."""
+
+    def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of an error; None is a bug of ours."""
+
+
+def owner(path: str, dialects: Sequence[Dialect]) -> Dialect:
+    """Who answers for a path that nobody serves; the first of them, if no one owns it."""
+    return max(dialects, key=lambda dialect: _owned(path, dialect.owns))
+
+
+def _owned(path: str, roots: Iterable[str]) -> int:
+    """How much of the path is owned, in characters; less than nothing if it is not."""
+    return max((len(root) for root in roots if path == root or path.startswith(f"{root}/")), default=-1)

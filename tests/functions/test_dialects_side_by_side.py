@@ -1,0 +1,312 @@
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from account import relay
+from commonplace.core.admit import KeyOrder
+from commonplace.dialects.relay.errors import Relay
+from commonplace.http.endpoint import Application, Call, Operation, Reply, Spoken, application
+from commonplace.model.apikey import Permission
+from commonplace.model.errors import (
+    CommonplaceError,
+    Conflict,
+    Expired,
+    Forbidden,
+    Malformed,
+    NoCredentials,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+)
+from gateway import Gateway
+from relay_routes import REQUEST_ID, refusal
+from template import HttpRoute, Template
+from world import KEY, TENANT, World
+
+pytestmark = pytest.mark.anyio
+
+BEARER = {"authorization": f"Bearer {KEY}"}
+READER = "mem_test_reader0000000000000000000"
+EXPIRED = "mem_test_expired000000000000000000"
+
+OTHER_STATUSES: Mapping[type[CommonplaceError], int] = {
+    NoCredentials: 401,
+    Expired: 401,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    TooLarge: 413,
+    Malformed: 400,
+}
+
+
+class Other:
+    """A second API: other words, a Bearer only, small bodies. One of its paths is in the land of MemoryRelay."""
+
+    prefixes: Sequence[str] = ("/other", "")
+    owns: Sequence[str] = ("/other", "/elsewhere/deep")
+    body_limit = 100
+    api_key_header = False
+
+    def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of an error; None is a bug of ours."""
+        if error is None:
+            return 500, {"oops": "bug"}, {"x-other": request_id}
+        told = f"missing {error.permission}" if isinstance(error, Forbidden) else type(error).__name__
+        return OTHER_STATUSES[type(error)], {"oops": told}, {"x-other": request_id}
+
+
+class Inner:
+    """A third one, inside the second one's paths, of which this function serves nothing."""
+
+    prefixes: Sequence[str] = ("",)
+    owns: Sequence[str] = ("/other/inner",)
+    body_limit = 100
+    api_key_header = False
+
+    def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, body and headers of an error; None is a bug of ours."""
+        return 418, {"inner": type(error).__name__, "of": request_id}, {}
+
+
+class Counter:
+    """Operations of the second API. Counts its writes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def operations(self) -> list[Operation]:
+        """The endpoints."""
+        return [
+            Operation("GET", "/things", Permission.READ, self._listing),
+            Operation("POST", "/things", Permission.WRITE, self._count),
+            Operation("GET", "/things/{id}", Permission.READ, self._missing),
+            Operation("GET", "/things/{id}/bug", None, self.bug),
+            Operation("GET", "/things/{id}/none", None, self._none),
+            Operation("GET", "/things/{id}/swallowed", None, self._swallowed),
+        ]
+
+    async def _listing(self, call: Call) -> Reply:
+        return Reply({"query": dict(call.query), "lists": dict(call.query_lists), "tenant": call.tenant})
+
+    async def _count(self, call: Call) -> Reply:
+        call.json()
+        self.count += 1
+        return Reply({"count": self.count}, 201, {"x-count": str(self.count)})
+
+    async def _missing(self, call: Call) -> Reply:
+        raise NotFound(call.path["id"])
+
+    async def bug(self, _: Call) -> Reply:
+        raise RuntimeError("a bug")
+
+    async def _none(self, _: Call) -> Reply:
+        return Reply(None)
+
+    async def _swallowed(self, _: Call) -> Reply:
+        return Reply({}, 204)
+
+
+def served(world: World, spoken: Sequence[Spoken]) -> Application:
+    return application(spoken, world.services.admit, world.services.once, world.services.ids)
+
+
+def client_of(app: Any) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    await world.accept(READER, TENANT, [Permission.READ])
+    expired = KeyOrder(tenant=TENANT, environment="test", expires_at=world.clock.now() - timedelta(seconds=1))
+    await world.services.admit.accept(EXPIRED, expired)
+    spoken = [
+        Spoken(Other(), Counter().operations()),
+        Spoken(Relay(), relay.operations(world.services)),
+        Spoken(Inner(), []),
+    ]
+    async with client_of(served(world, spoken)) as client:
+        yield client
+
+
+def told(response: httpx.Response, status: int) -> object:
+    """What the second API says of a failure that has to have this status."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    assert REQUEST_ID.fullmatch(response.headers["x-request-id"])
+    assert response.headers["x-other"] == response.headers["x-request-id"]
+    body: dict[str, object] = response.json()
+    assert set(body) == {"oops"}
+    return body["oops"]
+
+
+async def test_each_dialect_serves_its_operations_under_each_of_its_own_prefixes(http: httpx.AsyncClient) -> None:
+    for path in ("/other/things", "/things", "/v1/agents", "/relay/v1/agents"):
+        assert (await http.get(path, headers=BEARER)).status_code == 200, path
+    assert told(await http.get("/other/v1/agents", headers=BEARER), 404) == "NotFound"
+    refusal(await http.get("/relay/things", headers=BEARER), 404)
+
+
+async def test_an_error_in_an_operation_is_told_in_the_words_of_its_dialect(http: httpx.AsyncClient) -> None:
+    for path in ("/other/things/x", "/things/x"):
+        assert told(await http.get(path, headers=BEARER), 404) == "NotFound"
+    assert refusal(await http.get("/v1/agents/x", headers=BEARER), 404)["message"] == "Agent not found"
+
+
+async def test_a_bug_is_told_in_the_words_of_the_dialect_of_its_operation_wherever_that_is_mounted(
+    http: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in ("/other/things/x/bug", "/things/x/bug"):
+        assert told(await http.get(path), 500) == "bug"
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "unexpected failure"
+    ] * 2
+
+
+async def test_a_bug_in_an_operation_of_relay_stays_in_its_words(world: World) -> None:
+    bug = Operation("GET", "/v1/bug", None, Counter().bug)
+    async with client_of(served(world, [Spoken(Other(), []), Spoken(Relay(), [bug])])) as http:
+        assert refusal(await http.get("/v1/bug"), 500)["message"] == "Something went wrong on our side"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/other"),
+        ("GET", "/other/"),
+        ("GET", "/other/nothing"),
+        ("GET", "//other//nothing"),
+        ("GET", "/other/innermost"),
+        ("GET", "/other/things/"),
+        ("GET", "/other/a%0Ab"),
+        ("DELETE", "/other/things"),
+        ("BREW", "/other/things"),
+        ("GET", "/elsewhere/deep/down"),
+    ],
+)
+async def test_what_is_unknown_in_a_dialects_own_paths_is_told_in_its_words_without_a_key(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    assert told(await http.request(method, f"http://test{path}"), 404) == "NotFound"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/others", "/otherwise/things", "/elsewhere", "/v1/other", "/Other"])
+async def test_what_is_unknown_and_nobodys_is_told_in_the_words_of_relay(http: httpx.AsyncClient, path: str) -> None:
+    assert refusal(await http.get(path, headers=BEARER), 404)["message"] == "Route not found"
+
+
+async def test_another_method_on_a_path_outside_of_a_dialects_own_is_told_in_the_words_of_its_owner(
+    http: httpx.AsyncClient,
+) -> None:
+    refusal(await http.delete("/things", headers=BEARER), 404)
+
+
+@pytest.mark.parametrize("path", ["/other/inner", "/other/inner/", "/other/inner/most"])
+async def test_the_longest_claim_wins_and_needs_no_operations(http: httpx.AsyncClient, path: str) -> None:
+    response = await http.get(path)
+    assert response.status_code == 418
+    assert response.json() == {"inner": "NotFound", "of": response.headers["x-request-id"]}
+
+
+async def test_a_path_that_nobody_owns_is_told_in_the_words_of_the_first(world: World) -> None:
+    async with client_of(served(world, [Spoken(Other(), []), Spoken(Inner(), [])])) as http:
+        assert told(await http.get("/v1/agents"), 404) == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({}, "NoCredentials"),
+        ({"x-api-key": KEY}, "NoCredentials"),
+        ({"authorization": f"Basic {KEY}"}, "NoCredentials"),
+        ({"authorization": "Bearer  "}, "NoCredentials"),
+        ({"authorization": "Bearer mem_test_unknown", "x-api-key": KEY}, "Unauthenticated"),
+        ({"authorization": f"Bearer {EXPIRED}"}, "Expired"),
+    ],
+)
+async def test_a_dialect_may_take_a_bearer_alone_and_tell_a_missing_an_unknown_and_an_expired_key_apart(
+    http: httpx.AsyncClient, headers: dict[str, str], kind: str
+) -> None:
+    assert told(await http.get("/other/things", headers=headers), 401) == kind
+
+
+@pytest.mark.parametrize("headers", [BEARER, {"authorization": f"bearer {KEY}"}, {**BEARER, "x-api-key": "nonsense"}])
+async def test_a_bearer_opens_both(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    for path in ("/other/things", "/v1/agents"):
+        assert (await http.get(path, headers=headers)).status_code == 200
+
+
+async def test_the_other_header_opens_relay_alone(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/v1/agents", headers={"x-api-key": KEY})).status_code == 200
+    assert told(await http.get("/other/things", headers={"x-api-key": KEY}), 401) == "NoCredentials"
+
+
+async def test_each_dialect_says_in_its_own_words_what_a_key_may_not(http: httpx.AsyncClient) -> None:
+    headers = {"authorization": f"Bearer {READER}"}
+    assert told(await http.post("/other/things", headers=headers), 403) == "missing write"
+    refused = refusal(await http.post("/v1/agents", headers=headers, json={"name": "a"}), 403)
+    assert refused["message"] == "The API key lacks the scope 'write'"
+
+
+async def test_each_dialect_has_its_own_limit_of_a_body(http: httpx.AsyncClient) -> None:
+    body = b'"' + b"x" * 98 + b'"'
+    assert (await http.post("/other/things", headers=BEARER, content=body)).status_code == 201
+    assert told(await http.post("/other/things", headers=BEARER, content=body + b" "), 413) == "TooLarge"
+    created = await http.post("/v1/agents", headers=BEARER, json={"name": "a", "description": "x" * 200})
+    assert created.status_code == 201
+
+
+async def test_broken_json_is_told_in_the_words_of_the_dialect(http: httpx.AsyncClient) -> None:
+    assert told(await http.post("/other/things", headers=BEARER, content=b"{"), 400) == "Malformed"
+    refusal(await http.post("/v1/agents", headers=BEARER, content=b"{"), 400)
+
+
+async def test_an_operation_sees_every_value_of_a_repeated_parameter_in_order(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/other/things?tag=b&x=&tag=a%26c&tag=b&y=%C3%A9", headers=BEARER)
+    assert answer.json() == {
+        "query": {"tag": "b", "x": "", "y": "é"},
+        "lists": {"tag": ["b", "a&c", "b"], "x": [""], "y": ["é"]},
+        "tenant": TENANT,
+    }
+
+
+async def test_an_operation_may_send_headers_of_its_own(http: httpx.AsyncClient) -> None:
+    answer = await http.post("/other/things", headers=BEARER)
+    assert (answer.status_code, answer.headers["x-count"]) == (201, "1")
+    assert answer.headers["content-type"] == "application/json"
+    assert REQUEST_ID.fullmatch(answer.headers["x-request-id"])
+
+
+async def test_a_named_write_is_done_once_in_every_dialect(http: httpx.AsyncClient) -> None:
+    named = {**BEARER, "idempotency-key": "k"}
+    first, again = [await http.post("/other/things", headers=named) for _ in range(2)]
+    assert (first.status_code, first.json()) == (again.status_code, again.json()) == (201, {"count": 1})
+    assert (first.headers["x-count"], first.headers.get("idempotent-replayed")) == ("1", None)
+    assert (again.headers.get("x-count"), again.headers["idempotent-replayed"]) == (None, "true")
+
+
+async def test_a_success_is_never_without_a_body(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/other/things/x/none")
+    assert (answer.status_code, answer.content) == (200, b"null")
+    assert told(await http.get("/other/things/x/swallowed"), 500) == "bug"
+
+
+async def test_the_default_function_knows_the_words_of_what_other_functions_serve(world: World) -> None:
+    template = Template(
+        (HttpRoute("own", "GET", "/other/things/{id}/none"), HttpRoute("default", "ANY", "$default")), (), (), (), {}
+    )
+    applications = {
+        "own": served(world, [Spoken(Other(), Counter().operations())]),
+        "default": served(world, [Spoken(Relay(), relay.operations(world.services)), Spoken(Other(), [])]),
+    }
+    async with client_of(Gateway(template, applications)) as http:
+        assert (await http.get("/other/things/x/none")).status_code == 200
+        assert told(await http.delete("/other/things/x/none"), 404) == "NotFound"
+        assert told(await http.get("/other/things"), 404) == "NotFound"
+        refusal(await http.get("/nothing"), 404)

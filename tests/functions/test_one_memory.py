@@ -1,0 +1,478 @@
+"""One memory behind all APIs: what is written through one is found, read, changed and deleted through each other.
+
+Another API is another entry of ``APIS``, and of ``WAYS`` for each of its ways of writing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from itertools import product
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import pytest
+
+from steps import documents, row
+from world import OTHER_KEY, Client, World
+
+pytestmark = pytest.mark.anyio
+
+COGNIPEER = "/api/client/v1/memory/stores"
+METADATA = {"source": "crm", "nested": {"deep": [1, 2.5, None, "é"]}, "count": 3, "flag": True}
+PARTS = ("user", "agent", "session")
+NAMES = ["u-1", "Ünï 🫖", "a/b#c%d", "0b8f6f0e-7f7e-4b55-9d0c-7f2f6b1a2c3d", "0"]
+UUID = NAMES[3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A memory as it is written: ``part`` is the part of the scope and its name. A way of writing that knows no tags
+    leaves them out."""
+
+    content: str = "The red kettle whistles"
+    part: tuple[str, str] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=lambda: METADATA)
+    tags: tuple[str, ...] = ("kitchen", "Ünï,code")
+    importance: float = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A memory as an API shows it; None is what it has no word for."""
+
+    id: str
+    content: str
+    metadata: Mapping[str, Any]
+    importance: float | None = None
+    tags: tuple[str, ...] | None = None
+    created: int | None = None
+    updated: int | None = None
+    """Seconds of the epoch, cut off."""
+
+
+class Api(Protocol):
+    """An API, as far as it knows memories of the store that all share."""
+
+    has_tags: bool
+
+    async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
+        """What a search finds, best first."""
+
+    async def listed(self, client: Client, part: tuple[str, str] | None = None) -> list[Seen]:
+        """The memories, newest first."""
+
+    async def read(self, client: Client, id: str) -> Seen | None:
+        """One memory; None if it is not there."""
+
+    async def change(self, client: Client, id: str, content: str) -> None:
+        """Gives a memory another content."""
+
+    async def delete(self, client: Client, id: str) -> None:
+        """Deletes a memory."""
+
+    async def count(self, client: Client) -> int:
+        """How many memories it says that there are."""
+
+
+async def answered(client: Client, path: str) -> dict[str, Any] | None:
+    response = await client.http.get(path)
+    assert response.status_code in (200, 404), response.text
+    return None if response.status_code == 404 else response.json()
+
+
+class Relay:
+    """MemoryRelay."""
+
+    has_tags = False
+
+    async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
+        body = {"query": query, **self.where(part)}
+        return [self._seen(hit["memory"]) for hit in (await client("POST", "/v1/memories/search", body))["data"]]
+
+    async def listed(self, client: Client, part: tuple[str, str] | None = None) -> list[Seen]:
+        found = await client("GET", f"/v1/memories?{urlencode(self.where(part))}")
+        return [self._seen(each) for each in found["data"]]
+
+    async def read(self, client: Client, id: str) -> Seen | None:
+        body = await answered(client, f"/v1/memories/{id}")
+        return None if body is None else self._seen(body)
+
+    async def change(self, client: Client, id: str, content: str) -> None:
+        await client("PATCH", f"/v1/memories/{id}", {"content": content})
+
+    async def delete(self, client: Client, id: str) -> None:
+        await client("DELETE", f"/v1/memories/{id}")
+
+    async def count(self, client: Client) -> int:
+        return int((await client("GET", "/v1/memories"))["total_count"])
+
+    @staticmethod
+    def where(part: tuple[str, str] | None) -> dict[str, str]:
+        return {} if part is None else {f"{part[0]}_id": part[1]}
+
+    @staticmethod
+    def _seen(memory: dict[str, Any]) -> Seen:
+        return Seen(
+            id=memory["id"],
+            content=memory["content"],
+            metadata=memory["metadata"],
+            importance=memory["importance"],
+            created=memory["created_at"],
+            updated=memory["updated_at"],
+        )
+
+
+class Cognipeer:
+    """Cognipeer's store ``default``."""
+
+    has_tags = True
+
+    def __init__(self, store: str = "default") -> None:
+        self.memories = f"{COGNIPEER}/{store}/memories"
+        self.store = f"{COGNIPEER}/{store}"
+
+    async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
+        found = await client("POST", f"{self.store}/search", {"query": query, **self.where(part)})
+        return [self._seen(match) for match in found["memories"]]
+
+    async def listed(self, client: Client, part: tuple[str, str] | None = None) -> list[Seen]:
+        return [self._seen(item) for item in await self.items(client, part)]
+
+    async def read(self, client: Client, id: str) -> Seen | None:
+        body = await answered(client, f"{self.memories}/{id}")
+        return None if body is None else self._seen(body)
+
+    async def change(self, client: Client, id: str, content: str) -> None:
+        await client("PATCH", f"{self.memories}/{id}", {"content": content})
+
+    async def delete(self, client: Client, id: str) -> None:
+        await client("DELETE", f"{self.memories}/{id}")
+
+    async def count(self, client: Client) -> int:
+        count = (await client("GET", self.store))["store"]["memoryCount"]
+        assert (await client("GET", f"{self.memories}?limit=0"))["total"] == count
+        return int(count)
+
+    async def items(self, client: Client, part: tuple[str, str] | None = None) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await client("GET", f"{self.memories}?{urlencode(self.where(part))}"))["items"]
+        return found
+
+    @staticmethod
+    def where(part: tuple[str, str] | None) -> dict[str, str]:
+        return {} if part is None else {"scope": part[0], "scopeId": part[1]}
+
+    @staticmethod
+    def _seen(item: dict[str, Any]) -> Seen:
+        return Seen(
+            id=item["id"],
+            content=item["content"],
+            metadata=item["metadata"],
+            importance=item["importance"],
+            tags=tuple(item["tags"]),
+            created=_seconds(item["createdAt"]),
+            updated=_seconds(item["updatedAt"]) if "updatedAt" in item else None,
+        )
+
+
+def _seconds(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+class Way(Protocol):
+    """A way of writing one memory; returns its id."""
+
+    api: Api
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:
+        """Writes."""
+
+
+class RelayNow:
+    """MemoryRelay, searchable when it answers."""
+
+    api: Api = Relay()
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
+        return str((await client("POST", "/v1/memories", self.body(said)))["id"])
+
+    @staticmethod
+    def body(said: Said) -> dict[str, Any]:
+        facts = {"content": said.content, "metadata": said.metadata, "importance": said.importance}
+        return {"agent_id": "my-assistant", **facts, **Relay.where(said.part)}
+
+
+class RelayLater(RelayNow):
+    """MemoryRelay, made searchable by the worker."""
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:
+        id = str((await client("POST", "/v2/memories", self.body(said), expect=202))["id"])
+        assert await world.work() == [{"batchItemFailures": []}]
+        return id
+
+
+class RelayBatch(RelayNow):
+    """MemoryRelay's batch."""
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
+        (result,) = (await client("POST", "/v1/memories/batch", {"memories": [self.body(said)]}))["results"]
+        return str(result["memory_id"])
+
+
+class CognipeerOne:
+    """Cognipeer's add."""
+
+    api: Api = Cognipeer()
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
+        body = self.body(said)
+        return str((await client("POST", f"{COGNIPEER}/default/memories", body, expect=201))["memory"]["_id"])
+
+    @staticmethod
+    def body(said: Said) -> dict[str, Any]:
+        facts = {"content": said.content, "metadata": said.metadata, "importance": said.importance}
+        return {**facts, "tags": said.tags, **Cognipeer.where(said.part)}
+
+
+class CognipeerBatch(CognipeerOne):
+    """Cognipeer's batch, which tells no ids."""
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
+        body = {"memories": [self.body(said)]}
+        counts = await client("POST", f"{COGNIPEER}/default/memories/batch", body, expect=201)
+        assert counts == {"added": 1, "duplicates": 0}
+        return str((await client("GET", f"{COGNIPEER}/default/memories?limit=1"))["items"][0]["_id"])
+
+
+APIS: list[Api] = [Relay(), Cognipeer()]
+WAYS: list[Way] = [RelayNow(), RelayLater(), RelayBatch(), CognipeerOne(), CognipeerBatch()]
+PAIRS = [pytest.param(way, api, id=f"{type(way).__name__} to {type(api).__name__}") for way, api in product(WAYS, APIS)]
+
+
+def shown(said: Said, way: Way, seen: Seen, at: int) -> Seen:
+    """What an API has to show of what was said, in the words that it has."""
+    tags = None if seen.tags is None else said.tags if way.api.has_tags else ()
+    return Seen(
+        id=seen.id,
+        content=said.content,
+        metadata=said.metadata,
+        importance=said.importance,
+        tags=tags,
+        created=at,
+        updated=None if seen.updated is None else at,
+    )
+
+
+@pytest.mark.parametrize(("way", "api"), PAIRS)
+async def test_what_is_written_through_one_is_found_listed_and_read_through_each(
+    world: World, client: Client, way: Way, api: Api
+) -> None:
+    await way(world, client, Said(content="Something about herrings"))
+    world.clock.advance(61.789)
+    at = int(world.clock.now().timestamp())
+    said = Said()
+    id = await way(world, client, said)
+    world.clock.advance(5)
+    for seen in (
+        (await api.search(client, "red kettle"))[0],
+        (await api.listed(client))[0],
+        await api.read(client, id),
+    ):
+        assert seen is not None
+        assert seen.id == id
+        assert seen == shown(said, way, seen, at)
+    memory = await row(world, id)
+    assert memory.ready
+    assert (memory.created_at, memory.occurred_at) == (memory.updated_at, memory.created_at)
+    assert await api.count(client) == len(await api.listed(client)) == 2
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(("way", "api"), PAIRS)
+async def test_a_part_of_the_scope_is_the_same_in_all_apis(
+    world: World, client: Client, way: Way, api: Api, part: str, name: str
+) -> None:
+    mine = await way(world, client, Said(part=(part, name)))
+    other = await way(world, client, Said(part=(part, f"{name}x")))
+    nobody = await way(world, client, Said(content="The red kettle of nobody"))
+    for find in (partial(api.search, client, "red kettle"), partial(api.listed, client)):
+        assert [seen.id for seen in await find((part, name))] == [mine]
+        assert [seen.id for seen in await find((part, f"{name}x"))] == [other]
+        assert await find((part, f"{name}y")) == []
+        for another in PARTS:
+            if another != part:
+                assert await find((another, name)) == []
+        assert {seen.id for seen in await find(None)} == {mine, other, nobody}
+
+
+@pytest.mark.parametrize(("way", "api"), PAIRS)
+async def test_a_user_and_a_session_may_be_named_by_a_uuid(world: World, client: Client, way: Way, api: Api) -> None:
+    session = (await client("POST", "/v1/sessions", {}, expect=201))["id"]
+    for part in (("user", UUID), ("session", session)):
+        id = await way(world, client, Said(part=part))
+        assert [seen.id for seen in await api.search(client, "red kettle", part)] == [id]
+        assert [seen.id for seen in await api.listed(client, part)] == [id]
+
+
+@pytest.mark.parametrize("reader", APIS, ids=lambda api: type(api).__name__)
+async def test_an_agent_named_by_a_uuid_is_known_to_all_from_its_first_memory_on(
+    world: World, client: Client, reader: Api
+) -> None:
+    first = await CognipeerOne()(world, client, Said(part=("agent", UUID)))
+    second = await RelayNow()(world, client, Said(part=("agent", UUID), content="The kettle is hot"))
+    assert {seen.id for seen in await reader.listed(client, ("agent", UUID))} == {first, second}
+    (agent,) = (await client("GET", "/v1/agents"))["data"]
+    assert (agent["id"], agent["name"]) == (UUID, UUID)
+    assert (await client("GET", f"/v1/agents/{UUID}/stats"))["memory_count"] == 2
+
+
+async def test_relay_shows_a_scope_id_as_what_it_is(world: World, client: Client) -> None:
+    ids = {part: await CognipeerOne()(world, client, Said(part=(part, "x1"))) for part in PARTS}
+    (agent,) = (await client("GET", "/v1/agents"))["data"]
+    assert agent["name"] == "x1"
+    for part, id in ids.items():
+        memory = await client("GET", f"/v1/memories/{id}")
+        named = {"user": memory["user_id"], "agent": memory["agent_id"] or None, "session": memory["session_id"]}
+        assert named == {**dict.fromkeys(PARTS), part: agent["id"] if part == "agent" else "x1"}
+
+
+async def test_cognipeer_shows_the_first_part_of_a_scope_that_says_whose_it_is(client: Client) -> None:
+    cognipeer = Cognipeer()
+    body = {"agent_id": "a1", "content": "The red kettle"}
+    for parts, scope in (
+        ({"user_id": "u1", "session_id": "s1"}, ("user", "u1")),
+        ({"session_id": "s1"}, ("agent", "a1")),
+        ({}, ("agent", "a1")),
+    ):
+        id = (await client("POST", "/v1/memories", {**body, **parts}))["id"]
+        item = await client("GET", f"{cognipeer.memories}/{id}")
+        assert (item["scope"], item["scopeId"], item["source"], item["tags"]) == (*scope, "api", [])
+        found = await client("POST", f"{cognipeer.store}/search", {"query": "kettle"})
+        (match,) = [match for match in found["memories"] if match["id"] == id]
+        assert (match["scope"], match["scopeId"]) == scope
+
+
+async def test_a_memory_of_many_parts_is_found_by_each_of_them(client: Client) -> None:
+    parts = {"user_id": "u1", "session_id": "s1"}
+    id = (await client("POST", "/v1/memories", {"agent_id": "a1", "content": "The red kettle", **parts}))["id"]
+    for part in (("user", "u1"), ("agent", "a1"), ("session", "s1")):
+        for api in APIS:
+            assert [seen.id for seen in await api.search(client, "kettle", part)] == [id]
+            assert [seen.id for seen in await api.listed(client, part)] == [id]
+
+
+@pytest.mark.parametrize(("way", "api"), PAIRS)
+async def test_a_change_through_one_is_seen_through_all(world: World, client: Client, way: Way, api: Api) -> None:
+    id = await way(world, client, Said(part=("user", "u1")))
+    created = int(world.clock.now().timestamp())
+    world.clock.advance(9)
+    await api.change(client, id, "The herring is blue")
+    for reader in APIS:
+        seen = await reader.read(client, id)
+        assert seen is not None
+        assert (seen.content, seen.metadata, seen.created, seen.updated) == (
+            "The herring is blue", METADATA, created, created + 9,
+        )  # fmt: skip
+        assert seen.tags in (None, Said().tags if way.api.has_tags else ())
+        assert [each.id for each in await reader.search(client, "blue herring", ("user", "u1"))] == [id]
+
+
+@pytest.mark.parametrize(("way", "api"), PAIRS)
+async def test_what_is_deleted_through_one_is_gone_for_all(world: World, client: Client, way: Way, api: Api) -> None:
+    id = await way(world, client, Said(part=("session", "s1")))
+    kept = await way(world, client, Said(content="The red kettle stays", part=("session", "s1")))
+    await api.delete(client, id)
+    for reader in APIS:
+        assert await reader.read(client, id) is None
+        for part in (None, ("session", "s1")):
+            assert [seen.id for seen in await reader.search(client, "red kettle", part)] == [kept]
+            assert [seen.id for seen in await reader.listed(client, part)] == [kept]
+        assert await reader.count(client) == 1
+    assert {memory for memory, _ in await documents(world)} == {kept}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+async def test_a_session_that_relay_deletes_takes_everybodys_memories_with_it(
+    world: World, client: Client, way: Way
+) -> None:
+    session = (await client("POST", "/v1/sessions", {}, expect=201))["id"]
+    id = await way(world, client, Said(part=("session", session)))
+    await client("DELETE", f"/v1/sessions/{session}?cascade_memories=true")
+    await world.work()
+    for reader in APIS:
+        assert await reader.read(client, id) is None
+        assert await reader.search(client, "red kettle") == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+async def test_a_bulk_deletion_takes_everybodys_memories_of_a_scope(world: World, client: Client, way: Way) -> None:
+    id = await way(world, client, Said(part=("user", "u1")))
+    kept = await way(world, client, Said(part=("user", "u2")))
+    where = urlencode({"scope": "user", "scopeId": "u1"})
+    assert await client("DELETE", f"{COGNIPEER}/default/memories?{where}") == {"deleted": 1}
+    for reader in APIS:
+        assert await reader.read(client, id) is None
+        assert [seen.id for seen in await reader.search(client, "red kettle")] == [kept]
+
+
+@pytest.mark.parametrize("status", ["archived", "expired"])
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+async def test_what_cognipeer_archives_relay_finds_only_when_asked_for(
+    world: World, client: Client, way: Way, status: str
+) -> None:
+    id = await way(world, client, Said())
+    await client("PATCH", f"{COGNIPEER}/default/memories/{id}", {"status": status})
+    for api in APIS:
+        assert await api.search(client, "red kettle") == []
+        assert [seen.id for seen in await api.listed(client)] == [id]
+    asked = {"query": "red kettle", "include_archived": True}
+    assert [hit["id"] for hit in (await client("POST", "/v1/memories/search", asked))["data"]] == [id]
+    await client("PATCH", f"{COGNIPEER}/default/memories/{id}", {"status": "active"})
+    for api in APIS:
+        assert [seen.id for seen in await api.search(client, "red kettle")] == [id]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+async def test_the_context_of_each_api_has_what_any_wrote(world: World, client: Client, way: Way) -> None:
+    said = Said(part=("user", "u1"))
+    await way(world, client, said)
+    relay = await client("POST", "/v1/memories/context", {"query": said.content, "user_id": "u1"})
+    body = {"query": said.content, **Cognipeer.where(said.part)}
+    assert said.content in relay["context"]
+    assert (await client("POST", f"{COGNIPEER}/default/recall", body))["context"] == f"- {said.content}"
+
+
+@pytest.mark.parametrize("part", [None, *((part, "x1") for part in PARTS)])
+async def test_what_another_store_holds_is_in_that_store_alone(
+    world: World, client: Client, part: tuple[str, str] | None
+) -> None:
+    store = {"name": "Other", "vectorProviderKey": "p", "embeddingModelKey": "m"}
+    await client("POST", COGNIPEER, store, expect=201)
+    other = Cognipeer("mem-other")
+    body = CognipeerOne.body(Said(part=part))
+    id = (await client("POST", other.memories, body, expect=201))["memory"]["_id"]
+    for api in APIS:
+        for where in dict.fromkeys((None, part)):
+            assert await api.search(client, "red kettle", where) == []
+            assert await api.listed(client, where) == []
+        assert await api.count(client) == 0
+    assert (await client("POST", "/v1/memories/context", {"query": "red kettle"}))["memories"] == []
+    mine = await RelayNow()(world, client, Said(part=part))
+    assert [seen.id for seen in await other.search(client, "red kettle", part)] == [id]
+    assert [seen.id for seen in await other.listed(client, part)] == [id]
+    assert await other.read(client, mine) is None
+    assert await Cognipeer().read(client, id) is None
+    if part is not None and part[0] == "agent":
+        (agent,) = [each for each in (await client("GET", "/v1/agents"))["data"] if each["name"] == "x1"]
+        assert (await client("GET", f"/v1/agents/{agent['id']}/stats"))["memory_count"] == 1
+
+
+async def test_another_tenant_sees_nothing_through_any_api(world: World, client: Client) -> None:
+    ids = [await way(world, client, Said(content=f"Red kettle {number}")) for number, way in enumerate(WAYS)]
+    async with world.client(OTHER_KEY) as stranger:
+        for api in APIS:
+            assert await api.search(stranger, "red kettle") == []
+            assert await api.listed(stranger) == []
+            assert [await api.read(stranger, id) for id in ids] == [None] * len(ids)
+            assert await api.count(stranger) == 0
