@@ -41,6 +41,10 @@ class FakeIds(Ids):
         self._ids += 1
         return f"019b7c00-0000-7000-8000-{self._ids:012x}"
 
+    def unordered(self) -> str:
+        self._ids += 1
+        return f"019b7c00-0000-4000-8000-{self._ids:012x}"
+
     def token(self) -> str:
         self._tokens += 1
         return f"token{self._tokens:035d}"

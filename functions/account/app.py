@@ -1,7 +1,8 @@
 """Agents, keys, webhooks, health, and whatever no other function serves."""
 
-from account import relay
+from account import edge, relay
 from commonplace.dialects.cognipeer.errors import Cognipeer
+from commonplace.dialects.edge.errors import Edge
 from commonplace.dialects.relay.errors import Relay
 from commonplace.http.endpoint import Application, Spoken, application
 from commonplace.wiring import Services
@@ -9,5 +10,9 @@ from commonplace.wiring import Services
 
 def build(services: Services) -> Application:
     """The application of this function."""
-    spoken = [Spoken(Relay(), relay.operations(services)), Spoken(Cognipeer(), [])]
-    return application(spoken, services.admit, services.once, services.ids)
+    spoken = [
+        Spoken(Relay(), relay.operations(services)),
+        Spoken(Cognipeer(), []),
+        Spoken(Edge(services.stranger), edge.operations(services)),
+    ]
+    return application(spoken, services.host)

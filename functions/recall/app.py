@@ -10,4 +10,4 @@ from recall import cognipeer, relay
 def build(services: Services) -> Application:
     """The application of this function."""
     spoken = [Spoken(Relay(), relay.operations(services)), Spoken(Cognipeer(), cognipeer.operations(services))]
-    return application(spoken, services.admit, services.once, services.ids)
+    return application(spoken, services.host)

@@ -9,4 +9,4 @@ from sessions import relay
 def build(services: Services) -> Application:
     """The application of this function."""
     spoken = [Spoken(Relay(), relay.operations(services))]
-    return application(spoken, services.admit, services.once, services.ids)
+    return application(spoken, services.host)

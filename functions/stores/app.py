@@ -9,4 +9,4 @@ from stores import cognipeer
 def build(services: Services) -> Application:
     """The application of this function."""
     spoken = [Spoken(Cognipeer(), cognipeer.operations(services))]
-    return application(spoken, services.admit, services.once, services.ids)
+    return application(spoken, services.host)

@@ -16,7 +16,8 @@ DEFAULT = "$default"
 class Gateway:
     """An ASGI application that hands each request to the application of its function.
 
-    As with API Gateway a path without variables wins over one with them, and what has no route goes to ``$default``.
+    As with API Gateway a path without variables wins over one with them, a route for GET is none for HEAD, and what has no
+    route goes to ``$default``.
     """
 
     def __init__(self, template: Template, applications: Mapping[str, ASGIApp]) -> None:
@@ -36,7 +37,6 @@ class Gateway:
         await self._application(scope["method"], normalised(scope["path"]))(scope, receive, send)
 
     def _application(self, method: str, path: str) -> ASGIApp:
-        method = "GET" if method == "HEAD" else method
         exact = self._exact.get((method, path))
         if exact is not None:
             return exact

@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
         default="read,write",
         help="comma-separated, of read, write, delete, admin (default: %(default)s)",
     )
+    create.add_argument(
+        "--organization",
+        action="append",
+        default=[],
+        help="of the edge API: make the key good for this organization of the tenant alone; may be given again",
+    )
     revoke = commands.add_parser("revoke-key", help="make an API key open nothing, within 60 s everywhere")
     revoke.add_argument("key", nargs="?", help="the key; left out, it is read from standard input")
     commands.add_parser("redrive", help="put the messages of the dead-letter queues back to be tried again")
@@ -71,6 +77,7 @@ async def _create(services: Services, parsed: argparse.Namespace) -> int:
         environment=services.settings.environment,
         permissions=permissions,
         name=parsed.name,
+        organizations=tuple(dict.fromkeys(parsed.organization)),
     )
     token, _ = await services.admit.mint(order)
     print(token)

@@ -49,15 +49,26 @@ class Settings:
     candidates: int = 100
     private_webhooks: bool = False
     webhook_timeout: float = 15.0
+    auth_mode: str = "key"
+    cors_origins: tuple[str, ...] = ("https://memo.st", "http://localhost:3000", "http://localhost:3001")
+    shared_path_dialect: str = "relay"
+    max_dimensions: int = 4096
+    organization_lengths: int = 16
+    tenant_lengths: int = 64
+    embed_given: bool = True
+    strict_vectors: bool = False
 
 
 VARIABLES: Mapping[str, str] = {field: f"COMMONPLACE_{field.upper()}" for field in Settings.__dataclass_fields__}
 """The environment variable of each setting."""
 
+SHORT: Mapping[str, str] = {"auth_mode": "AUTH_MODE", "max_dimensions": "MAX_DIMENSIONS"}
+"""Names that the edge API has for a setting; they count where the longer name is not set."""
+
 
 def read(environment: Mapping[str, str]) -> Settings:
     """The settings of an environment; what is not set, or empty, has its default. Raises ``SettingError``."""
-    given = {field: environment[name] for field, name in VARIABLES.items() if environment.get(name)}
+    given = {field: environment[name] for field, name in [*SHORT.items(), *VARIABLES.items()] if environment.get(name)}
     default = Settings()
 
     def text(field: str) -> str:
@@ -90,8 +101,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         openai_key_secret=text("openai_key_secret"),
         vector_weight=_number(given, "vector_weight", default.vector_weight, 0.0, 1.0),
         candidates=_number(given, "candidates", default.candidates, 10, 1000),
-        private_webhooks=_one_of(given, "private_webhooks", ("false", "true", "0", "1")) in ("true", "1"),
+        private_webhooks=_truth(given, "private_webhooks", default.private_webhooks),
         webhook_timeout=_number(given, "webhook_timeout", default.webhook_timeout, 0.1, 30.0),
+        auth_mode=_one_of(given, "auth_mode", ("key", "open")),
+        cors_origins=_origins(given.get("cors_origins", " ".join(default.cors_origins)), "cors_origins"),
+        shared_path_dialect=_one_of(given, "shared_path_dialect", ("relay", "edge")),
+        max_dimensions=_number(given, "max_dimensions", default.max_dimensions, 1, 4096),
+        organization_lengths=_number(given, "organization_lengths", default.organization_lengths, 1, 4096),
+        tenant_lengths=_number(given, "tenant_lengths", default.tenant_lengths, 1, 4096),
+        embed_given=_truth(given, "embed_given", default.embed_given),
+        strict_vectors=_truth(given, "strict_vectors", default.strict_vectors),
     )
 
 
@@ -100,6 +119,11 @@ def _one_of(given: Mapping[str, str], field: str, choices: tuple[str, ...]) -> s
     if value not in choices:
         raise SettingError(f"{VARIABLES[field]} must be one of {', '.join(choices)}, not {value!r}")
     return value
+
+
+def _truth(given: Mapping[str, str], field: str, default: bool) -> bool:
+    usual, other = ("true", "false") if default else ("false", "true")
+    return _one_of(given, field, (usual, other, "0", "1")) in ("true", "1")
 
 
 def _number(given: Mapping[str, str], field: str, default: T, low: T, high: T) -> T:
@@ -118,6 +142,17 @@ def _url(value: str, field: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?", value):
         raise SettingError(f"{VARIABLES[field]} must be a URL such as https://host/path, not {value!r}")
     return value.rstrip("/")
+
+
+def _origins(value: str, field: str) -> tuple[str, ...]:
+    """Origins as browsers send them, separated by spaces or commas; ``none`` is none."""
+    origins = tuple(dict.fromkeys(value.replace(",", " ").split()))
+    if origins == ("none",):
+        return ()
+    wrong = [origin for origin in origins if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", origin)]
+    if wrong:
+        raise SettingError(f"{VARIABLES[field]} must be origins such as https://example.org, or none, not {wrong[0]!r}")
+    return origins
 
 
 def _curve(value: str, field: str) -> tuple[tuple[float, float], ...]:

@@ -16,6 +16,8 @@ from commonplace.core.embed import Embed
 from commonplace.core.enlist import Enlist
 from commonplace.core.forget import Forget
 from commonplace.core.furnish import Furnish
+from commonplace.core.gauge import Gauge
+from commonplace.core.nearest import Nearest
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
 from commonplace.core.rebuild import Rebuild
@@ -29,18 +31,25 @@ from commonplace.core.subscribe import Subscribe
 from commonplace.core.sweep import Sweep
 from commonplace.dialects.relay import webhook as relay_webhook
 from commonplace.engines import Engines, opened
+from commonplace.http.host import Host
+from commonplace.http.shared_path import SharedPath
+from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import Unavailable
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.table import Key
 from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
+from commonplace.rows.lengths import VectorLengths
 from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries, Webhooks
 from commonplace.settings import Settings, read
+
+OPEN_TENANT = "default"
+"""Whose memories a request without a key sees, where the settings allow such: those of the key that a machine makes."""
 
 
 class Services:
@@ -107,6 +116,19 @@ class Services:
         return Once(NamedRequests(self.engines.table), self.clock)
 
     @cached_property
+    def host(self) -> Host:
+        """What the HTTP functions have in common."""
+        shared = SharedPath(self.settings.shared_path_dialect, self.browse.origin)
+        return Host(self.admit, self.once, self.ids, self.settings.cors_origins, shared)
+
+    @cached_property
+    def stranger(self) -> Principal | None:
+        """Whom a request without a key comes from, where the settings open the door to those."""
+        if self.settings.auth_mode != "open":
+            return None
+        return Principal(OPEN_TENANT, "open", frozenset({Permission.READ, Permission.WRITE}), secret="")
+
+    @cached_property
     def enlist(self) -> Enlist:
         """Agents."""
         return Enlist(Agents(self.engines.table), self._cursors, self.clock, self.ids)
@@ -119,7 +141,15 @@ class Services:
     @cached_property
     def embed(self) -> Embed:
         """From rows to the index."""
-        return Embed(self.memories, self.engines.index, self.embedder, self.notify, self.clock, self.engines.meter)
+        return Embed(
+            self.memories,
+            self.engines.index,
+            self.embedder,
+            self.notify,
+            self.clock,
+            self.engines.meter,
+            embed_given=self.settings.embed_given,
+        )
 
     @cached_property
     def rebuild(self) -> Rebuild:
@@ -130,6 +160,8 @@ class Services:
     def remember(self) -> Remember:
         """Writing."""
         recognize = Recognize(self.memories, self.engines.index, self.embedder, self.clock)
+        settings = self.settings
+        gauge = Gauge(VectorLengths(self.engines.table), settings.organization_lengths, settings.tenant_lengths)
         return Remember(
             self.memories,
             self._sessions,
@@ -138,6 +170,7 @@ class Services:
             self.embed,
             self.engines.embedding_queue,
             recognize,
+            gauge,
             self.clock,
             self.ids,
             self.engines.meter,
@@ -153,6 +186,11 @@ class Services:
         """Finding."""
         tuning = Tuning(self.settings.vector_weight, self.settings.candidates)
         return Search(self.memories, self.engines.index, self.embedder, self.clock, tuning, self.engines.meter)
+
+    @cached_property
+    def nearest(self) -> Nearest:
+        """Finding by callers' own vectors."""
+        return Nearest(self.memories, self.engines.index, self.clock, self.engines.meter)
 
     @cached_property
     def recall(self) -> Recall:

@@ -19,6 +19,7 @@ EVENTS = {
     "Recall": "context",
     "Search": "search",
     "Sessions": "session_create",
+    "Stores": "cognipeer_store_list",
     "Sweeper": "sweep",
     "Worker": "embed",
 }
@@ -50,18 +51,23 @@ def test_a_function_answers_when_it_is_invoked_directly(deployment: Deployment, 
         case "Worker":
             assert answer == {"batchItemFailures": []}
         case "Sweeper":
-            assert answer.keys() == {"pending", "expired", "deliveries"}
+            assert answer.keys() == {"pending", "expired", "deliveries", "stores"}
         case _:
             assert answer["statusCode"] in (200, 201), answer
 
 
-def test_the_policies_of_search_let_it_read_the_table_and_not_write_it(deployment: Deployment) -> None:
+def test_the_policies_of_search_let_it_read_rows_of_the_table_and_no_lists_of_them(deployment: Deployment) -> None:
     searcher = _with_policies_of(deployment, "SearchRole")
     table = deployment.resources["Table"]
     key = {"partition": {"S": "nobody"}, "sort": {"S": "nothing"}}
     assert "Item" not in searcher.get_item(TableName=table, Key=key)
     with pytest.raises(ClientError) as caught:
-        searcher.put_item(TableName=table, Item=key)
+        searcher.query(
+            TableName=table,
+            KeyConditionExpression="#partition = :nobody",
+            ExpressionAttributeNames={"#partition": "partition"},
+            ExpressionAttributeValues={":nobody": key["partition"]},
+        )
     assert caught.value.response["Error"]["Code"] == "AccessDeniedException"
 
 

@@ -29,6 +29,22 @@ STATUSES = {
     "agent_create": 201,
     "agent_get": 404,
     "batch": 200,
+    "cognipeer_bulk_delete": 200,
+    "cognipeer_memory_add": 201,
+    "cognipeer_memory_batch": 201,
+    "cognipeer_memory_delete": 404,
+    "cognipeer_memory_get": 404,
+    "cognipeer_memory_list": 200,
+    "cognipeer_memory_patch": 404,
+    "cognipeer_recall": 200,
+    "cognipeer_search": 200,
+    "cognipeer_store_create": 201,
+    "cognipeer_store_delete": 404,
+    "cognipeer_store_get": 200,
+    "cognipeer_store_list": 200,
+    "cognipeer_store_patch": 200,
+    "cognipeer_unknown_route": 404,
+    "cognipeer_unknown_store": 404,
     "context": 200,
     "create_v1": 200,
     "create_v1_base64": 200,
@@ -54,7 +70,7 @@ STATUSES = {
 }
 """What an empty tenant's requests are answered with."""
 
-FAILURES = {"deliver": 0, "embed": 0, "embed_last_try": 0, "forget": 0, "mixed": 8}
+FAILURES = {"clear": 0, "deliver": 0, "embed": 0, "embed_last_try": 0, "forget": 0, "mixed": 8}
 """How many messages of each batch come again: those that cannot be read."""
 
 DEPLOYING = {"provision_create", "provision_delete", "provision_update"}
@@ -179,7 +195,7 @@ def test_what_one_function_writes_the_worker_makes_searchable_and_others_find(st
 def test_each_event_is_answered_by_the_function_that_it_is_for(stack: Stack) -> None:
     assert {name: stack.invoke(name)["statusCode"] for name in STATUSES} == STATUSES
     assert {name: len(stack.invoke(name)["batchItemFailures"]) for name in FAILURES} == FAILURES
-    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries"}
+    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries", "stores"}
 
 
 def test_each_event_has_its_answer_here() -> None:

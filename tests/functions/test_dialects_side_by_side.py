@@ -10,17 +10,19 @@ from account import relay
 from commonplace.core.admit import KeyOrder
 from commonplace.dialects.relay.errors import Relay
 from commonplace.http.endpoint import Application, Call, Operation, Reply, Spoken, application
-from commonplace.model.apikey import Permission
+from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
     Conflict,
     Expired,
     Forbidden,
+    Invalid,
     Malformed,
     NoCredentials,
     NotFound,
     TooLarge,
     Unauthenticated,
+    Unavailable,
 )
 from gateway import Gateway
 from relay_routes import REQUEST_ID, refusal
@@ -42,16 +44,26 @@ OTHER_STATUSES: Mapping[type[CommonplaceError], int] = {
     Conflict: 409,
     TooLarge: 413,
     Malformed: 400,
+    Invalid: 422,
+    Unavailable: 503,
 }
 
 
 class Other:
     """A second API: other words, a Bearer only, small bodies. One of its paths is in the land of MemoryRelay."""
 
+    name = "other"
     prefixes: Sequence[str] = ("/other", "")
     owns: Sequence[str] = ("/other", "/elsewhere/deep")
     body_limit = 100
     api_key_header = False
+
+    def __init__(
+        self, *, guarded: bool = False, stranger: Principal | None = None, organizations: bool = False
+    ) -> None:
+        self.guarded = guarded
+        self.stranger = stranger
+        self.organizations = organizations
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
@@ -64,10 +76,14 @@ class Other:
 class Inner:
     """A third one, inside the second one's paths, of which this function serves nothing."""
 
+    name = "inner"
     prefixes: Sequence[str] = ("",)
     owns: Sequence[str] = ("/other/inner",)
     body_limit = 100
     api_key_header = False
+    guarded = False
+    stranger: Principal | None = None
+    organizations = False
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
@@ -113,7 +129,7 @@ class Counter:
 
 
 def served(world: World, spoken: Sequence[Spoken]) -> Application:
-    return application(spoken, world.services.admit, world.services.once, world.services.ids)
+    return application(spoken, world.services.host)
 
 
 def client_of(app: Any) -> httpx.AsyncClient:
@@ -310,3 +326,120 @@ async def test_the_default_function_knows_the_words_of_what_other_functions_serv
         assert told(await http.delete("/other/things/x/none"), 404) == "NotFound"
         assert told(await http.get("/other/things"), 404) == "NotFound"
         refusal(await http.get("/nothing"), 404)
+
+
+LIMITED = "mem_test_limited000000000000000000"
+STRANGER = Principal("open", "open", frozenset({Permission.READ}), secret="")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/other"),
+        ("GET", "/other/nothing"),
+        ("GET", "/other/things/"),
+        ("DELETE", "/other/things"),
+        ("BREW", "/other/things"),
+        ("GET", "/elsewhere/deep/down"),
+    ],
+)
+async def test_what_is_unknown_in_the_paths_of_a_guarded_dialect_is_told_to_holders_of_a_key_alone(
+    world: World, method: str, path: str
+) -> None:
+    spoken = [Spoken(Other(guarded=True), Counter().operations()), Spoken(Relay(), [])]
+    async with client_of(served(world, spoken)) as http:
+        assert told(await http.request(method, path), 401) == "NoCredentials"
+        assert told(await http.request(method, path, headers={"authorization": "Bearer x"}), 401) == "Unauthenticated"
+        assert told(await http.request(method, path, headers=BEARER), 404) == "NotFound"
+        refusal(await http.get("/nothing"), 404)
+
+
+async def test_a_guarded_dialect_says_so_when_keys_cannot_be_looked_up(world: World) -> None:
+    world.table.down = True
+    async with client_of(served(world, [Spoken(Other(guarded=True), [])])) as http:
+        assert told(await http.get("/other/nothing", headers=BEARER), 503) == "Unavailable"
+
+
+async def test_a_strangers_requests_come_from_the_stranger_and_a_wrong_key_is_nobodys(world: World) -> None:
+    spoken = [Spoken(Other(guarded=True, stranger=STRANGER), Counter().operations()), Spoken(Relay(), [])]
+    async with client_of(served(world, spoken)) as http:
+        for headers in ({}, {"authorization": "Basic x"}, {"authorization": "Bearer "}, {"x-api-key": KEY}):
+            answer = await http.get("/other/things", headers=headers)
+            assert (answer.status_code, answer.json()["tenant"]) == (200, "open")
+            assert told(await http.get("/other/nothing", headers=headers), 404) == "NotFound"
+        assert told(await http.post("/other/things"), 403) == "missing write"
+        assert (await http.get("/other/things", headers=BEARER)).json()["tenant"] == TENANT
+        for path in ("/other/things", "/other/nothing"):
+            wrong = await http.get(path, headers={"authorization": "Bearer mem_test_unknown"})
+            assert told(wrong, 401) == "Unauthenticated"
+
+
+async def limited(world: World, key: str, *organizations: str) -> dict[str, str]:
+    """The headers of a new key that is limited to organisations."""
+    order = KeyOrder(tenant=TENANT, environment="test", permissions=tuple(Permission), organizations=organizations)
+    await world.services.admit.accept(key, order)
+    return {"authorization": f"Bearer {key}"}
+
+
+async def test_a_key_that_is_limited_to_organizations_opens_only_what_knows_them(world: World) -> None:
+    headers = await limited(world, LIMITED, "org_a")
+    for knows in (True, False):
+        spoken = [
+            Spoken(Other(organizations=knows), Counter().operations()),
+            Spoken(Relay(), relay.operations(world.services)),
+        ]
+        async with client_of(served(world, spoken)) as http:
+            answer = await http.get("/other/things", headers=headers)
+            if knows:
+                assert answer.status_code == 200
+            else:
+                assert told(answer, 403) == "missing None"
+            refused = refusal(await http.get("/v1/agents", headers=headers), 403)
+            assert refused["message"] == "The API key is limited to organizations, and this API has none"
+            assert (await http.get("/v1/health", headers=headers)).status_code == 200
+
+
+async def test_what_was_answered_to_a_key_of_one_organization_is_never_answered_to_one_of_another(
+    world: World,
+) -> None:
+    keys = [
+        await limited(world, f"{LIMITED}{number}", *organizations)
+        for number, organizations in enumerate((("a", "b"), ("b", "a"), ("a",), ("a,b",)))
+    ]
+    spoken = [Spoken(Other(organizations=True), Counter().operations())]
+    async with client_of(served(world, spoken)) as http:
+        named = [await http.post("/other/things", headers={**each, "idempotency-key": "k"}) for each in [*keys, BEARER]]
+    assert [answer.status_code for answer in named] == [201, 201, 422, 422, 422]
+    assert [answer.headers.get("idempotent-replayed") for answer in named] == [None, "true", None, None, None]
+
+
+async def sent(app: Application, method: str, path: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    """The status, headers and body that leave the application; the tests' client drops the body of an answer to HEAD."""
+    messages: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    headers = [(name.encode(), value.encode()) for name, value in BEARER.items()]
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+    start, *pieces = messages
+    return start["status"], dict(start["headers"]), b"".join(piece["body"] for piece in pieces)
+
+
+async def test_an_answer_to_head_is_that_to_get_without_its_body(world: World) -> None:
+    app = served(world, [Spoken(Other(), Counter().operations())])
+    for path, expected in (
+        ("/other/things", 200),
+        ("/other/things/x", 404),
+        ("/other/nothing", 404),
+        ("/other/things/x/bug", 500),
+    ):
+        status, headers, body = await sent(app, "GET", path)
+        assert (status, headers[b"content-length"]) == (expected, str(len(body)).encode())
+        status, headers_to_head, body_to_head = await sent(app, "HEAD", path)
+        assert (status, body_to_head) == (expected, b"")
+        assert headers_to_head[b"content-length"] == headers[b"content-length"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mangum import Mangum
 
+from commonplace.model.filter import Filter
 from commonplace.model.memory import State
 from commonplace.rows.memory_writes import Entry
 from relay_routes import KEYS, REQUEST_ID
@@ -26,6 +27,11 @@ EVENTS = ROOT / "infra/events"
 MEMORY_ID = "019b7c00-0000-7000-8000-0000000000aa"
 """The memory that the events speak of."""
 
+OLD_STORE = "mem-old"
+"""The store that an event deletes. The others are in the default one."""
+
+STORES = "/api/client/v1/memory/stores"
+STORE = {"name": "Notes", "vectorProviderKey": "p", "embeddingModelKey": "m"}
 CONTENT = "The user prefers dark mode \U0001f98a"
 
 
@@ -44,7 +50,7 @@ class Case:
     holds: Callable[[dict[str, Any]], bool]
 
 
-HTTP = [
+RELAY = [
     Case("create_v1", "create", 200, lambda body: body["content"] == CONTENT and body["extraction_status"] == "ready"),
     Case("create_v1_base64", "create", 200, lambda body: body["content"] == CONTENT and body["object"] == "memory"),
     Case("create_v1_blank", "create", 422, lambda body: body["details"][0]["field"] == "content"),
@@ -71,14 +77,45 @@ HTTP = [
     Case("unknown_route", "account", 404, lambda body: body["message"] == "Route not found"),
     Case("double_slash", "account", 200, lambda body: body["object"] == "list"),
 ]
-OTHERS = {"embed", "embed_last_try", "deliver", "forget", "mixed", "sweep"}
+COGNIPEER = [
+    Case("cognipeer_store_create", "stores", 201, lambda body: body["store"]["key"] == "mem-notes"),
+    Case("cognipeer_store_list", "stores", 200, lambda body: keys(body["stores"]) == {"default", OLD_STORE}),
+    Case("cognipeer_store_get", "stores", 200, lambda body: body["store"]["memoryCount"] == 1),
+    Case("cognipeer_store_patch", "stores", 200, lambda body: body["store"]["description"] == "Shared by all APIs"),
+    Case("cognipeer_store_delete", "stores", 200, lambda body: body == {"success": True}),
+    Case("cognipeer_unknown_store", "stores", 404, lambda body: body == {"error": "Memory store not found."}),
+    Case("cognipeer_memory_add", "create", 201, lambda body: body["memory"]["scopeId"] == "user_123"),
+    Case("cognipeer_memory_batch", "create", 201, lambda body: body == {"added": 2, "duplicates": 1}),
+    Case(
+        "cognipeer_memory_list", "memories", 200, lambda body: (body["total"], ids(body["items"])) == (1, [MEMORY_ID])
+    ),
+    Case("cognipeer_memory_get", "memories", 200, lambda body: body["content"] == CONTENT),
+    Case("cognipeer_memory_patch", "memories", 200, lambda body: body["content"] == "The user prefers light mode"),
+    Case("cognipeer_memory_delete", "memories", 200, lambda body: body == {"success": True}),
+    Case("cognipeer_bulk_delete", "memories", 200, lambda body: body == {"deleted": 1}),
+    Case("cognipeer_search", "search", 200, lambda body: ids(body["memories"]) == [MEMORY_ID]),
+    Case("cognipeer_recall", "recall", 200, lambda body: CONTENT in body["context"]),
+    Case("cognipeer_unknown_route", "account", 404, lambda body: body == {"error": "Route not found."}),
+]
+HTTP = [*RELAY, *COGNIPEER]
+OTHERS = {"embed", "embed_last_try", "deliver", "forget", "clear", "mixed", "sweep"}
 OTHERS |= {"provision_create", "provision_update", "provision_delete"}  # tests/functions/test_provision.py
 
 
+def ids(items: list[dict[str, Any]]) -> list[str]:
+    return [item["id"] for item in items]
+
+
+def keys(stores: list[dict[str, Any]]) -> set[str]:
+    return {store["key"] for store in stores}
+
+
 async def known(world: World, state: State = State.READY) -> None:
-    """Writes the memory that the events speak of, searchable or still to be made so."""
+    """Writes the memory that the events speak of, searchable or still to be made so, and the store."""
     async with world.client() as client:
-        made = await client("POST", "/v1/memories", {"agent_id": "my-assistant", "content": CONTENT})
+        await client("POST", STORES, {**STORE, "name": OLD_STORE.removeprefix("mem-")}, expect=201)
+        body = {"agent_id": "my-assistant", "user_id": "user_123", "content": CONTENT}
+        made = await client("POST", "/v1/memories", body)
         row = await world.services.browse.get(TENANT, made["id"])
         await client("DELETE", f"/v1/memories/{made['id']}")
     pending = {"id": MEMORY_ID, "state": State.PENDING, "passages": 0, "model": None, "ready_at": None}
@@ -116,7 +153,7 @@ async def test_an_http_function_answers_its_event(world: World, case: Case) -> N
     assert REQUEST_ID.fullmatch(answer["headers"]["x-request-id"])
     body = json.loads(answer["body"])
     assert case.holds(body), body
-    if case.status >= 400:
+    if case in RELAY and case.status >= 400:
         assert set(body) >= KEYS
         assert body["request_id"] == answer["headers"]["x-request-id"]
 
@@ -192,8 +229,27 @@ async def test_each_record_of_a_mixed_batch_fails_alone(world: World) -> None:
 
 
 async def test_a_message_for_what_is_gone_is_done(world: World) -> None:
-    for name in ("embed", "deliver", "forget"):
+    for name in ("embed", "deliver", "forget", "clear"):
         assert await consume(world.services, event(name)) == {"batchItemFailures": []}
+
+
+async def test_the_worker_empties_a_deleted_store_however_often_it_is_told(world: World) -> None:
+    async with world.client() as client:
+        store = (await client("POST", STORES, STORE, expect=201))["store"]["_id"]
+        await client("POST", f"{STORES}/mem-notes/memories", {"content": CONTENT}, expect=201)
+        await client("DELETE", f"{STORES}/mem-notes")
+    given = event("clear")
+    body = json.loads(given["Records"][0]["body"])
+    (told,) = [json.loads(message.body) for message in await world.embedding_queue.inner.receive(10, 0)]
+    assert told == {**body, "store": store}
+    given["Records"][0]["body"] = json.dumps(told)
+    inside = Filter(store=store, confidential=True, archived=True)
+    assert await world.services.memories.total(TENANT, inside) == 1
+    for _ in range(2):
+        assert await consume(world.services, given) == {"batchItemFailures": []}
+    assert (await world.services.memories.page(TENANT, inside, limit=1)).items == ()
+    world.clock.advance(61)
+    assert (await sweep(world.services))["stores"] == 0
 
 
 async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world: World) -> None:

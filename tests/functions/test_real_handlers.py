@@ -57,6 +57,11 @@ def invoked(function: str, events: list[dict[str, Any]], data: Path) -> list[Any
     return answers
 
 
+def body(answer: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(answer["body"])
+    return found
+
+
 @pytest.fixture
 async def data(tmp_path: Path) -> Path:
     """A folder that knows one key."""
@@ -70,32 +75,75 @@ async def data(tmp_path: Path) -> Path:
 async def test_what_one_function_writes_the_worker_makes_searchable_and_others_find(data: Path) -> None:
     created, refused = invoked("create", [event("create_v2"), event("create_v1_blank")], data)
     assert (created["statusCode"], refused["statusCode"]) == (202, 422)
-    id = json.loads(created["body"])["id"]
-    assert json.loads(created["body"])["status"] == "pending"
+    id = body(created)["id"]
+    assert body(created)["status"] == "pending"
 
     message = event("embed")
     message["Records"][0]["body"] = json.dumps({"kind": "embed", "tenant": TENANT, "id": id})
     assert invoked("worker", [message, message], data) == [{"batchItemFailures": []}] * 2
 
     found, unknown = invoked("search", [event("search"), event("search_no_key")], data)
-    assert [hit["id"] for hit in json.loads(found["body"])["data"]] == [id]
+    assert [hit["id"] for hit in body(found)["data"]] == [id]
     assert unknown["statusCode"] == 401
     (context,) = invoked("recall", [event("context")], data)
-    assert "dark mode" in json.loads(context["body"])["context"]
+    assert "dark mode" in body(context)["context"]
 
     get = event("memory_get")
     get["rawPath"] = get["requestContext"]["http"]["path"] = f"/v1/memories/{id}"
     got, listed = invoked("memories", [get, event("memory_list")], data)
-    assert json.loads(got["body"])["extraction_status"] == "ready"
-    assert json.loads(listed["body"])["total_count"] == 1
+    assert body(got)["extraction_status"] == "ready"
+    assert body(listed)["total_count"] == 1
+
+
+async def test_what_is_put_into_a_store_is_found_there_and_listed_and_deleted(data: Path) -> None:
+    store, listed = invoked("stores", [event("cognipeer_store_create"), event("cognipeer_store_list")], data)
+    assert (store["statusCode"], listed["statusCode"]) == (201, 200)
+    assert {each["key"] for each in body(listed)["stores"]} == {"default", "mem-notes"}
+
+    events = [event("cognipeer_memory_add"), event("cognipeer_memory_add"), event("cognipeer_memory_batch")]
+    added, again, several = invoked("create", events, data)
+    assert [each["statusCode"] for each in (added, again, several)] == [201, 201, 201]
+    id = body(added)["memory"]["_id"]
+    assert body(again)["memory"]["_id"] == id
+    assert body(several) == {"added": 2, "duplicates": 1}
+
+    (found,) = invoked("search", [event("cognipeer_search")], data)
+    assert [match["id"] for match in body(found)["memories"]] == [id]
+    (recalled,) = invoked("recall", [event("cognipeer_recall")], data)
+    assert "dark mode" in body(recalled)["context"]
+
+    patch = event("cognipeer_memory_patch")
+    patch["rawPath"] = patch["requestContext"]["http"]["path"] = patch["rawPath"].rpartition("/")[0] + f"/{id}"
+    events = [patch, event("cognipeer_memory_list"), event("cognipeer_bulk_delete"), event("cognipeer_memory_list")]
+    changed, there, deleted, gone = map(body, invoked("memories", events, data))
+    assert changed["content"] == "The user prefers light mode"
+    assert ([item["id"] for item in there["items"]], there["total"]) == ([id], 1)
+    assert (deleted, gone) == ({"deleted": 1}, {"items": [], "total": 0})
+
+
+async def test_a_deleted_store_is_emptied_by_the_worker(data: Path) -> None:
+    delete = event("cognipeer_store_delete")
+    delete["rawPath"] = delete["requestContext"]["http"]["path"] = delete["rawPath"].replace("mem-old", "mem-notes")
+    (made,) = invoked("stores", [event("cognipeer_store_create")], data)
+    store, add = body(made)["store"]["_id"], event("cognipeer_memory_add")
+    add["rawPath"] = add["requestContext"]["http"]["path"] = add["rawPath"].replace("default", "mem-notes")
+    (added,) = invoked("create", [add], data)
+    id = body(added)["memory"]["_id"]
+    message, get = event("clear"), event("memory_get")
+    message["Records"][0]["body"] = json.dumps({"kind": "clear", "tenant": TENANT, "store": store})
+    get["rawPath"] = get["requestContext"]["http"]["path"] = f"/v1/memories/{id}"
+    assert [each["statusCode"] for each in invoked("memories", [get], data)] == [200]
+    assert [each["statusCode"] for each in invoked("stores", [delete, delete], data)] == [200, 404]
+    assert invoked("worker", [message, message], data) == [{"batchItemFailures": []}] * 2
+    assert [each["statusCode"] for each in invoked("memories", [get], data)] == [404]
 
 
 async def test_the_functions_that_embed_nothing_answer_too(data: Path) -> None:
     (opened,) = invoked("sessions", [event("session_get_or_create")], data)
-    assert (opened["statusCode"], json.loads(opened["body"])["created"]) == (200, True)
+    assert (opened["statusCode"], body(opened)["created"]) == (200, True)
     health, made, unknown = invoked("account", [event("health"), event("agent_create"), event("unknown_route")], data)
     assert [each["statusCode"] for each in (health, made, unknown)] == [200, 201, 404]
-    assert json.loads(health["body"])["services"]["database"] == "up"
+    assert body(health)["services"]["database"] == "up"
     assert invoked("sweeper", [event("sweep")], data) == [{"pending": 0, "expired": 0, "deliveries": 0, "stores": 0}]
 
 

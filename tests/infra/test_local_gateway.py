@@ -36,7 +36,8 @@ def http() -> httpx.AsyncClient:
     [
         ("GET", "/v1/things/special", "exact"),
         ("GET", "/v1/things/other", "pattern"),
-        ("HEAD", "/v1/things/other", "pattern"),
+        ("HEAD", "/v1/things/other", "default"),
+        ("OPTIONS", "/v1/things/other", "default"),
         ("DELETE", "/v1/things/special", "pattern"),
         ("POST", "/v1/things/special", "default"),
         ("GET", "/v1/things/a/parts/b", "deep"),

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from cloudformation import Choices
+from commonplace.core.forget import AT_ONCE
+from commonplace.core.furnish import ROUNDS
 from commonplace.model.document import Document, Findings, Probe, Removal
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
@@ -25,7 +27,7 @@ from commonplace.ports.table import Query as TableQuery
 from commonplace.rows.memory_writes import Entry
 from commonplace.wiring import Services
 from gateway import Gateway
-from golden import FILES, played
+from golden import FOLDER, played
 from index_calls import Call, calls
 from provision.app import Access, grant
 from provision.cluster import API
@@ -57,6 +59,18 @@ ACTIONS: Mapping[type[Write], str] = {
 LONG = "a " * 25_000
 """More passages than one row of vectors holds."""
 
+
+STORES = "/api/client/v1/memory/stores"
+STORE = f"{STORES}/mem-notes"
+SCOPES = [{"scope": "user", "scopeId": "u"}, {"scope": "agent", "scopeId": "a"}, {"scope": "session", "scopeId": "s"}]
+IN_STORES: Mapping[str, Any] = {
+    STORES: {"name": "Notes", "vectorProviderKey": "p", "embeddingModelKey": "m"},
+    f"{STORE}/memories": {"content": "The user prefers dark mode"},
+    f"{STORE}/memories/batch": {"memories": [{"content": "One", **scope} for scope in SCOPES]},
+    f"{STORE}/search": {"query": "dark mode"},
+    f"{STORE}/recall": {"query": "dark mode"},
+}
+"""The ways of writing that belong to stores: to ask one writes down what was found."""
 
 KEY = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:openai-AbCdEf"
 DOMAINS = ("${Domain.Arn}", DOMAIN_ARN, ELSEWHERE["OpenSearchDomainArn"])
@@ -217,12 +231,11 @@ async def watched(folder: Path, used: Mapping[str, Used], calls: Mapping[str, se
 
 async def everything_once(client: Client) -> None:
     """Each way of writing, twice with the same Idempotency-Key, and once so that it is refused."""
-    for route in ROUTES:
-        if route.method == "POST" and route.noun is None:
-            for _ in range(2):
-                headers = {"idempotency-key": f"key of {route}"}
-                await client.http.post(route.path, json=route.body, headers=headers)
-            await client.http.post(route.path, json={"agent_id": 5}, headers={"idempotency-key": f"bad {route}"})
+    posts = {route.path: route.body for route in ROUTES if route.method == "POST" and route.noun is None}
+    for path, body in {**posts, **IN_STORES}.items():
+        for _ in range(2):
+            await client.http.post(path, json=body, headers={"idempotency-key": f"key of {path}"})
+        await client.http.post(path, json={"agent_id": 5}, headers={"idempotency-key": f"bad {path}"})
 
 
 async def each_list(client: Client) -> None:
@@ -271,6 +284,34 @@ async def expired(world: World, client: Client) -> None:
     world.index.down = True
 
 
+async def stores_come_and_go(world: World, client: Client) -> None:
+    """A store with each of its rules, one that takes several messages to empty, and one whose message is lost."""
+    await client("PATCH", STORE, {"config": {"maxMemories": 9, "ttlDays": 1, "deduplication": True}})
+    await client("POST", f"{STORE}/memories", {"content": "x" * 3, **SCOPES[1]}, expect=201)
+    await client("POST", f"{STORE}/memories/batch", {"memories": [{"content": str(n)} for n in range(9)]}, expect=429)
+    id = (await client("GET", f"{STORE}/memories"))["items"][0]["id"]
+    for scope in SCOPES:
+        await client("GET", f"{STORE}/memories", params=scope)
+    world.index.down = True
+    await client("PATCH", f"{STORE}/memories/{id}", {"content": LONG})
+    await client("DELETE", f"{STORE}/memories/{id}")
+    world.index.down = False
+    for scope in SCOPES:
+        await client("DELETE", f"{STORE}/memories", params=scope)
+    await client("PATCH", STORE, {"config": {"maxMemories": 100_000}})
+    for start in range(0, ROUNDS * AT_ONCE + 1, 100):
+        batch = [{"content": f"note {n}"} for n in range(start, start + 100)]
+        assert (await client("POST", f"{STORE}/memories/batch", {"memories": batch}, expect=201))["added"] == 100
+    await world.work()
+    await client("DELETE", STORE)
+    assert len(await world.work()) > 1
+    await client("POST", STORES, IN_STORES[STORES], expect=201)
+    world.embedding_queue.down = True
+    await client("DELETE", STORE)
+    world.embedding_queue.down = False
+    world.clock.advance(61)
+
+
 class RecordedCluster:
     """A cluster that takes down what is written about roles."""
 
@@ -287,12 +328,12 @@ async def used(tmp_path: Path) -> dict[str, Used]:
     """What each function did while everything was done that it can be asked for."""
     found = {name: Used() for name in FUNCTIONS}
     of_index = await calls()
-    for file in FILES:
-        async with watched(folder(tmp_path, file.stem), found, of_index) as world:
+    for number, file in enumerate(sorted(FOLDER.glob("*/*.json"))):
+        async with watched(folder(tmp_path, f"{number} {file.stem}"), found, of_index) as world:
             await played(world, file)
             world.clock.advance(3600)
             world.index.down = False
-    for number, way in enumerate((while_parts_are_down, expired)):
+    for number, way in enumerate((while_parts_are_down, expired, stores_come_and_go)):
         async with watched(folder(tmp_path, str(number)), found, of_index) as world, world.client() as client:
             await everything_once(client)
             await each_list(client)

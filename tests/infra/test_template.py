@@ -2,14 +2,13 @@ import importlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from cloudformation import NOTHING, Choices, Form, Reference
 from commonplace.adapters.aws import bedrock
-from commonplace.dialects.relay.errors import Relay
 from commonplace.ports.table import INDEXES, TTL_ATTRIBUTE
 from commonplace.settings import VARIABLES, Settings, read
 from provision.app import DEFINITION
@@ -56,15 +55,53 @@ def test_every_function_of_the_folder_is_deployed_and_no_other() -> None:
         assert properties["Handler"] == f"{name}.handler.handler"
 
 
+def spoken() -> list[tuple[str, str]]:
+    """Each function with each dialect that it speaks: functions/<function>/<dialect>.py has its operations."""
+    dialects = {path.parent.name for path in ROOT.glob("shared/commonplace/dialects/*/errors.py")}
+    return [
+        (name, dialect) for name in HTTP for dialect in dialects if (ROOT / f"functions/{name}/{dialect}.py").exists()
+    ]
+
+
+def prefixes(dialect: str) -> Sequence[str]:
+    """Where a dialect is mounted, which the one class of its errors.py that is a dialect says."""
+    module = importlib.import_module(f"commonplace.dialects.{dialect}.errors")
+    (dialect_class,) = [each for each in vars(module).values() if isinstance(each, type) and hasattr(each, "prefixes")]
+    found: Sequence[str] = dialect_class.prefixes  # type: ignore[attr-defined]  # found by having it
+    return found
+
+
 @pytest.mark.anyio
-async def test_every_operation_has_its_route_in_both_mounts_and_every_route_its_operation(world: World) -> None:
+async def test_every_operation_has_its_route_in_each_mount_and_every_route_its_operation(world: World) -> None:
     served = {
         HttpRoute(name, operation.method, prefix + operation.path)
-        for name in HTTP
-        for operation in importlib.import_module(f"{name}.relay").operations(world.services)
-        for prefix in Relay().prefixes
+        for name, dialect in spoken()
+        for operation in importlib.import_module(f"{name}.{dialect}").operations(world.services)
+        for prefix in prefixes(dialect)
     }
-    assert set(TEMPLATE.routes) == {*served, HttpRoute("account", "ANY", "$default")}
+    # Only this API says that HEAD works wherever GET does.
+    heads = {
+        HttpRoute(route.function, "HEAD", route.path)
+        for route in served
+        if route.method == "GET" and HttpRoute(route.function, "GET", f"/edge{route.path.removeprefix('/edge')}") in served
+    }
+    assert set(TEMPLATE.routes) == {*served, *heads, HttpRoute("account", "ANY", "$default")}
+
+
+def test_whatever_has_operations_is_a_dialect_in_a_function_that_serves_http() -> None:
+    modules = {path for path in ROOT.glob("functions/*/*.py") if "\ndef operations(" in path.read_text("utf-8")}
+    assert {(path.parent.name, path.stem) for path in modules} == set(spoken())
+    assert {name for name, _ in spoken()} == set(HTTP)
+
+
+@pytest.mark.anyio
+async def test_each_function_answers_on_each_of_its_routes(world: World) -> None:
+    async with world.client(None) as client:
+        for route in TEMPLATE.routes:
+            if route.path != "$default":
+                answer = await client.http.request(route.method, re.sub(r"\{\w+\}", "x", route.path))
+                # A route that it does not serve would be a 404; what there is asks for a key first, but for health.
+                assert answer.status_code == (200 if route.path.endswith("/health") else 401), route
 
 
 def test_no_route_stands_twice() -> None:
@@ -350,6 +387,8 @@ def test_every_parameter_says_what_it_is_for_and_stands_in_a_group() -> None:
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:ops", "ops"),
         ("AlarmEmail", "ops@example.com", "ops"),
         ("VectorWeight", "0.35", "1.5"),
+        ("CorsOrigins", "https://a.example http://localhost:3000", "https://a.example/path"),
+        ("CorsOrigins", "none", "*"),
         ("OpenAiUrl", "https://api.openai.com/v1", "https://user@host"),
         ("EmbeddingModel", "text-embedding-3-small", "*"),
         ("Environment", "prod", "Prod"),

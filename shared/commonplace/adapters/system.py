@@ -3,6 +3,7 @@
 import random
 import secrets
 import time
+import uuid
 from datetime import UTC, datetime
 
 from commonplace.ports.meter import Measure
@@ -29,6 +30,10 @@ class RandomIds:
         value = (moment >> 12 << 80) | (7 << 76) | ((moment & 0xFFF) << 64) | (2 << 62) | secrets.randbits(62)
         text = f"{value:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def unordered(self) -> str:
+        """A UUIDv4."""
+        return str(uuid.uuid4())
 
     def token(self) -> str:
         """43 URL-safe characters."""

@@ -25,6 +25,7 @@ class KeyOrder:
     expires_at: datetime | None = None
     daily_limit_usd: float | None = None
     monthly_limit_usd: float | None = None
+    organizations: tuple[str, ...] = ()
 
 
 class Admit:
@@ -51,7 +52,8 @@ class Admit:
             raise Unauthenticated
         if not key.good(now):
             raise Expired
-        return Principal(key.tenant, key.id, frozenset(key.permissions), key.hash)
+        organizations = frozenset(key.organizations)
+        return Principal(key.tenant, key.id, frozenset(key.permissions), key.hash, organizations)
 
     async def mint(self, order: KeyOrder) -> tuple[str, ApiKey]:
         """A new key: the key itself, which nothing can show again, and its record."""
@@ -71,6 +73,7 @@ class Admit:
             monthly_limit_usd=order.monthly_limit_usd,
             created_at=self._clock.now(),
             expires_at=order.expires_at,
+            organizations=order.organizations,
         )
         await self._keys.add(key)
         return key

@@ -39,6 +39,11 @@ class Browse:
             raise NotFound("memory")
         return memory
 
+    async def origin(self, tenant: str, id: str) -> str | None:
+        """The dialect that a memory was written in; None if there is no such memory."""
+        memory = await self._memories.get(tenant, id)
+        return None if memory is None or memory.expired(self._clock.now()) else memory.origin
+
     async def page(
         self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, cursor: str | None = None
     ) -> Page[Memory]:

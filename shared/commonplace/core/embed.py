@@ -37,19 +37,33 @@ class Refused(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A memory on its way: its passages and, once known, their vectors (``stored``: they were in the row)."""
+    """A memory on its way: its passages and, once known, their vectors (``stored``: they were in the row); and the vector
+    that its writer gave."""
 
     memory: Memory
     texts: list[str]
     embedding: Embedding | None
     stored: bool
+    given: Embedding | None
 
 
 class Embed:
-    """Embeds, indexes and marks as ready. Repeating it changes nothing, and each memory fails alone."""
+    """Embeds, indexes and marks as ready. Repeating it changes nothing, and each memory fails alone.
+
+    A memory that came with a vector stands in two spaces: in that of the vector, and, by its text, in the service's own,
+    unless ``embed_given`` is False. It is ready when both have it.
+    """
 
     def __init__(
-        self, memories: Memories, index: Index, embedder: Embedder, notify: Notify, clock: Clock, meter: Meter
+        self,
+        memories: Memories,
+        index: Index,
+        embedder: Embedder,
+        notify: Notify,
+        clock: Clock,
+        meter: Meter,
+        *,
+        embed_given: bool,
     ) -> None:
         self._memories = memories
         self._index = index
@@ -57,6 +71,7 @@ class Embed:
         self._notify = notify
         self._clock = clock
         self._meter = meter
+        self._embed_given = embed_given
 
     async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
         """Makes these revisions searchable. For each memory what it is now, or why it is not searchable yet.
@@ -67,9 +82,12 @@ class Embed:
         ready already is put into the index again, with the vectors of its row if they are of this space.
         """
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
+        # First, because it needs no embedder, which may be down.
+        given = await asyncio.gather(*(self._given_indexed(each) for each in work))
+        left = {each.memory.id: error for each, error in zip(work, given, strict=True) if error is not None}
         embedded = await self._embedded(work)
         ready = [each for each in embedded if isinstance(each, _Work)]
-        indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True))
+        indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True)) | left
         return await asyncio.gather(
             *(
                 self._settled(each, indexed[memory.id]) if isinstance(each, _Work) else self._without(memory, each)
@@ -98,12 +116,13 @@ class Embed:
         """How many passages of a memory the index holds or may hold, counting those that another is writing just now."""
         if memory.ready:
             return memory.passages
-        return max(memory.passages, len(await self._passages(memory)))
+        return max(memory.passages, len(await self._texts(memory)))
 
     async def clear(self, tombstone: Tombstone) -> None:
         """Takes a deleted memory out of the index. Raises ``Unavailable``; repeating it changes nothing."""
         for name in tombstone.spaces:
-            await self._removed(tombstone, range(tombstone.passages), Space.named(name))
+            space = Space.named(name)
+            await self._removed(tombstone, range(1 if space.is_given else tombstone.passages), space)
         if tombstone.marked_at is not None:
             try:
                 await self._memories.rest(tombstone)
@@ -111,15 +130,17 @@ class Embed:
                 return
 
     async def _prepared(self, memory: Memory) -> _Work:
-        texts = await self._passages(memory)
+        texts = await self._texts(memory)
         space = self._embedder.space
         embedding = None
         if memory.model == space.name and (memory.ready or memory.content_revision < memory.revision):
             embedding = await self._memories.embedding(memory, space)
         stored = embedding is not None and len(embedding.vectors) == len(texts)
-        return _Work(memory, texts, embedding if stored else None, stored)
+        return _Work(memory, texts, embedding if stored else None, stored, await self._memories.given(memory))
 
-    async def _passages(self, memory: Memory) -> list[str]:
+    async def _texts(self, memory: Memory) -> list[str]:
+        if memory.given is not None and not self._embed_given:
+            return []
         if len(memory.content) <= AT_ONCE:
             return passages(memory, self._embedder.tokens, self._embedder.window)
         return await asyncio.to_thread(passages, memory, self._embedder.tokens, self._embedder.window)
@@ -136,10 +157,8 @@ class Embed:
 
     async def _vectors(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
         texts = [text for each in work for text in each.texts]
-        if not texts:
-            return []
         try:
-            vectors = iter(await self._embedder.embed(texts))
+            vectors = iter(await self._embedder.embed(texts) if texts else [])
         except Invalid as error:
             if len(work) == 1:
                 return [error]
@@ -151,21 +170,32 @@ class Embed:
 
     async def _indexed(self, work: Sequence[_Work]) -> list[CommonplaceError | None]:
         documents = [document for each in work for document in _documents(each)]
-        if not documents:
-            return []
         try:
-            outcomes = iter(await self._index.upsert(self._embedder.space, documents))
+            outcomes = iter(await self._index.upsert(self._embedder.space, documents) if documents else [])
         except Unavailable as error:
             return [error for _ in work]
         errors = [[error for error in islice(outcomes, len(each.texts)) if error is not None] for each in work]
         return [await self._trimmed(each, of_one) for each, of_one in zip(work, errors, strict=True)]
 
+    async def _given_indexed(self, work: _Work) -> CommonplaceError | None:
+        """Puts the vector that a memory's writer gave into its space; takes it out if the memory has a new content."""
+        memory = work.memory
+        try:
+            if work.given is not None:
+                document = Document.of(memory, 0, "", work.given.vectors[0])
+                (outcome,) = await self._index.upsert(work.given.space, [document])
+                return None if outcome is None else _index_said(outcome)
+            if memory.brought is not None:
+                await self._removed(memory, range(1), Space.given(memory.brought))
+        except Unavailable as error:
+            return error
+        return None
+
     async def _trimmed(self, work: _Work, errors: list[CommonplaceError]) -> CommonplaceError | None:
         """Removes the passages that the memory no longer has, unless the index refused those that it has: the last ones,
         or, after a change of the model, all those of the old one."""
         if errors:
-            later = (error for error in errors if isinstance(error, Unavailable))
-            return next(later, None) or Refused(f"The index refused it: {errors[0].message}")
+            return next((error for error in errors if isinstance(error, Unavailable)), None) or _index_said(errors[0])
         memory, space = work.memory, self._embedder.space
         old = space if memory.model is None else Space.named(memory.model)
         try:
@@ -212,7 +242,7 @@ class Embed:
         """Undoes what a late message did to the index after its memory was deleted; or why that is still to be done."""
         left = await self._memories.last_seen(memory.tenant, memory.id)
         revision = left.revision if isinstance(left, Tombstone) else memory.revision + 1
-        spaces = (self._embedder.space.name,)
+        spaces = (self._embedder.space.name, *([] if memory.brought is None else [Space.given(memory.brought).name]))
         late = Tombstone(
             id=memory.id,
             tenant=memory.tenant,
@@ -235,6 +265,11 @@ class Embed:
         outcomes = await self._index.delete(space, removals)
         if any(outcome is not None for outcome in outcomes):
             raise Unavailable("The index did not let go of a memory")
+
+
+def _index_said(error: CommonplaceError) -> CommonplaceError:
+    """Why the index did not take a memory."""
+    return error if isinstance(error, Unavailable) else Refused(f"The index refused it: {error.message}")
 
 
 def _asked_at(memory: Memory) -> datetime:

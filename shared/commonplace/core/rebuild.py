@@ -25,7 +25,8 @@ class Progress:
 
 
 class Rebuild:
-    """Puts every memory that was not given up into a fresh collection of the embedder's space: what is pending too, for
+    """Puts every memory that was not given up into a fresh collection of the embedder's space, and every vector that came
+    with one into a fresh collection of its own space: what is pending too, for
     whoever makes it ready just now may have written it into the old collection.
 
     Vectors that are stored in the rows are used as they are; what has none in this space, because the model is another
@@ -44,7 +45,9 @@ class Rebuild:
 
         Raises ``Unavailable`` when rows or index do not answer.
         """
-        await self._index.renew(self._space)
+        spaces = {self._space, *(space for space in await self._index.spaces() if space.is_given)}
+        for space in spaces:
+            await self._index.renew(space)
         indexed = failed = 0
         while True:
             memories, position = await self._memories.everything(position, SLICE)
@@ -57,7 +60,8 @@ class Rebuild:
             if position is None:
                 break
         if not failed:
-            await self._index.retire(self._space)
+            for space in spaces:
+                await self._index.retire(space)
 
     async def _forget_those_gone(self, memories: Sequence[Memory]) -> None:
         """Takes out again what was deleted between its reading and its writing."""

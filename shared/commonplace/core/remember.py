@@ -7,11 +7,14 @@ from datetime import timedelta
 
 from commonplace.core.embed import Embed, message
 from commonplace.core.enlist import Enlist, well_formed
+from commonplace.core.gauge import Gauge
 from commonplace.core.notify import Notify
 from commonplace.core.recognize import Recognize
 from commonplace.model.agent import Agent
-from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
+from commonplace.model.errors import CommonplaceError, Conflict, Invalid, NotFound, Unavailable
 from commonplace.model.memory import Draft, Memory, Tier, content_hash
+from commonplace.model.scope import DEFAULT_STORE, Scope
+from commonplace.model.space import direction
 from commonplace.model.webhook import Delivery, EventType, Webhook
 from commonplace.ports.meter import Meter, memories_written
 from commonplace.ports.queue import Queue
@@ -62,6 +65,7 @@ class Remember:
         embed: Embed,
         queue: Queue,
         recognize: Recognize,
+        gauge: Gauge,
         clock: Clock,
         ids: Ids,
         meter: Meter,
@@ -73,6 +77,7 @@ class Remember:
         self._embed = embed
         self._queue = queue
         self._recognize = recognize
+        self._gauge = gauge
         self._clock = clock
         self._ids = ids
         self._meter = meter
@@ -80,7 +85,7 @@ class Remember:
     async def later(self, tenant: str, draft: Draft) -> Remembered:
         """Writes a memory and leaves its embedding to the worker. If the queue refuses, it is made searchable at once.
 
-        Raises ``NotFound`` for an unknown agent or session.
+        Raises ``NotFound`` for an unknown agent or session, and ``Invalid`` for a vector of one length too many.
         """
         written = await self._written(tenant, [draft])
         outcome = written[0]
@@ -112,7 +117,8 @@ class Remember:
 
     async def _written(self, tenant: str, drafts: Sequence[Draft]) -> list[Remembered | CommonplaceError]:
         """Writes the rows; two drafts of one call that are duplicates of each other count as such too."""
-        agents, sessions, endpoints = await asyncio.gather(
+        gauged, agents, sessions, endpoints = await asyncio.gather(
+            asyncio.gather(*(self._gauged(tenant, draft) for draft in drafts)),
             self._agents(tenant, drafts),
             self._known_sessions(tenant, drafts),
             self._notify.endpoints(tenant),
@@ -122,7 +128,8 @@ class Remember:
         for number, draft in enumerate(drafts):
             agent = agents.get(draft.agent) if draft.agent is not None else None
             session = sessions.get(draft.scope.session, False) if draft.scope.session is not None else False
-            refusal = next((each for each in (agent, session) if isinstance(each, CommonplaceError)), None)
+            refusals = (gauged[number], agent, session)
+            refusal = next((each for each in refusals if isinstance(each, CommonplaceError)), None)
             if refusal is not None:
                 outcomes[number] = refusal
                 continue
@@ -132,7 +139,7 @@ class Remember:
                 if twin is not None:
                     outcomes[number] = Remembered(twin, duplicate=True)
                     continue
-            planned[number] = self._planned(memory, agent, session is True, endpoints)
+            planned[number] = self._planned(memory, draft, agent, session is True, endpoints)
         errors = await self._memories.add([plan.entry for plan in planned.values()])
         deliveries: list[Delivery] = []
         count = 0
@@ -183,12 +190,21 @@ class Remember:
         ordered = sorted(id for id in named if id is not None)
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
+    async def _gauged(self, tenant: str, draft: Draft) -> CommonplaceError | None:
+        if draft.vector is None:
+            return None
+        try:
+            await self._gauge(tenant, draft.scope.organization, len(draft.vector))
+        except (Invalid, Conflict) as error:
+            return error
+        return None
+
     def _memory(self, tenant: str, draft: Draft, agent: Agent | None) -> Memory:
-        now, id = self._clock.now(), self._ids.new()
-        scope = replace(draft.scope, agent=None if agent is None else agent.id)
+        now = self._clock.now()
+        scope = replace(_at_home(tenant, draft.scope), agent=None if agent is None else agent.id)
         hash = content_hash(draft.content)
         return Memory(
-            id=id,
+            id=draft.id or self._ids.new(),
             tenant=tenant,
             scope=scope,
             origin=draft.origin,
@@ -208,20 +224,31 @@ class Remember:
             claim=claimed_by(draft, scope.agent),
             level=draft.level or "",
             label=_label(draft, agent),
-            agent_name=None if agent is None else agent.name,
+            agent_name=None if agent is None else agent.name if draft.level is None else draft.agent,
             source=draft.source,
+            brought=None if draft.vector is None else len(draft.vector),
         )
 
     def _planned(
         self,
         memory: Memory,
+        draft: Draft,
         agent: Agent | CommonplaceError | None,
         registered: bool,
         endpoints: list[Webhook],
     ) -> _Planned:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
         writer = agent.name if isinstance(agent, Agent) and registered else None
-        return _Planned(Entry(memory, writer, staged(deliveries)), deliveries)
+        vector = None if draft.vector is None else direction(draft.vector)
+        return _Planned(Entry(memory, writer, vector, staged(deliveries)), deliveries)
+
+
+def _at_home(tenant: str, scope: Scope) -> Scope:
+    """The scope, in the store that all dialects share with an organisation: for writers without a word for it the tenant's
+    own, whose name is the tenant's."""
+    if scope.store != DEFAULT_STORE or scope.organization is not None:
+        return scope
+    return replace(scope, organization=tenant)
 
 
 def _label(draft: Draft, agent: Agent | None) -> str | None:

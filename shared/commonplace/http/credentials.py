@@ -1,26 +1,50 @@
-"""Where the key of a request stands."""
+"""Whom a request comes from, by the key that it shows."""
 
 from collections.abc import Mapping
 
-from commonplace.model.errors import NoCredentials
+from commonplace.http.dialect import Dialect
+from commonplace.http.host import Authenticate
+from commonplace.model.apikey import Permission, Principal
+from commonplace.model.errors import Forbidden, NoCredentials
 
 
-def bearer(headers: Mapping[str, str]) -> str:
-    """The key in ``Authorization: Bearer <key>``, the scheme in any case. Raises ``NoCredentials``."""
-    return _shown(_bearer(headers))
+async def visitor(
+    headers: Mapping[str, str], dialect: Dialect, authenticate: Authenticate, stranger: Principal | None = None
+) -> Principal:
+    """Whose key a request in this dialect shows; without any key it is the dialect's stranger, or else ``stranger``.
+
+    Raises ``NoCredentials`` where there is none, and ``Unauthenticated`` for a key that opens nothing, stranger or not. The
+    key is in ``Authorization: Bearer <key>``, the scheme in any case, else in ``X-API-Key`` if the dialect looks there.
+    """
+    token = _bearer(headers)
+    if not token and dialect.api_key_header:
+        token = headers.get("x-api-key", "").strip()
+    if token:
+        return await authenticate(token)
+    unknown = dialect.stranger or stranger
+    if unknown is None:
+        raise NoCredentials
+    return unknown
 
 
-def bearer_or_api_key(headers: Mapping[str, str]) -> str:
-    """The key in ``Authorization: Bearer <key>``, else the one in ``X-API-Key``. Raises ``NoCredentials``."""
-    return _shown(_bearer(headers) or headers.get("x-api-key", "").strip())
+async def admitted(
+    headers: Mapping[str, str], dialect: Dialect, permission: Permission | None, authenticate: Authenticate
+) -> Principal | None:
+    """The visitor, who may do in this dialect what takes ``permission``; None where it takes none, and nobody is asked.
+
+    Raises what ``visitor`` raises, and ``Forbidden``: for a key that lacks the permission, and for one that is limited to
+    organisations where the dialect does not know them.
+    """
+    if permission is None:
+        return None
+    principal = await visitor(headers, dialect, authenticate)
+    if principal.organizations and not dialect.organizations:
+        raise Forbidden("The API key is limited to organizations, and this API has none")
+    if not principal.may(permission):
+        raise Forbidden(f"The API key lacks the scope '{permission}'", permission)
+    return principal
 
 
 def _bearer(headers: Mapping[str, str]) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-def _shown(token: str) -> str:
-    if not token:
-        raise NoCredentials
-    return token

@@ -3,11 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from commonplace.model.apikey import Principal
 from commonplace.model.errors import CommonplaceError
 
 
 class Dialect(Protocol):
     """What HTTP needs to know of a public API."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unlike that of any other: what ``SharedPath`` calls it, and what stands in the rows that it creates."""
 
     @property
     def prefixes(self) -> Sequence[str]:
@@ -27,6 +32,18 @@ class Dialect(Protocol):
     @property
     def api_key_header(self) -> bool:
         """Whether it looks for the key in ``X-API-Key`` too, where ``Authorization`` has no Bearer."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether what nobody serves below the paths that it owns is told to holders of a key only: 401 before 404."""
+
+    @property
+    def stranger(self) -> Principal | None:
+        """Who a request without any key comes from; None where that is refused. A wrong key is refused in any case."""
+
+    @property
+    def organizations(self) -> bool:
+        """Whether it minds which organisations a key is limited to. One that does not refuses such keys: Forbidden."""
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""

@@ -15,24 +15,17 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from commonplace.core.once import Answered, Once
-from commonplace.http.credentials import bearer, bearer_or_api_key
+from commonplace.http.body import Body
+from commonplace.http.cors import Cors
+from commonplace.http.credentials import admitted, visitor
 from commonplace.http.dialect import Dialect, owner
+from commonplace.http.host import Host
+from commonplace.http.shared_path import RELAY
 from commonplace.model.apikey import Permission, Principal
-from commonplace.model.errors import (
-    CommonplaceError,
-    Forbidden,
-    Malformed,
-    NotFound,
-    TooLarge,
-    Unauthenticated,
-)
+from commonplace.model.errors import CommonplaceError, Forbidden, Malformed, NotFound, TooLarge, Unauthenticated
 from commonplace.model.values import Json
-from commonplace.ports.world import Ids
 
 log = logging.getLogger("commonplace.http")
-
-Authenticate = Callable[[str], Awaitable[Principal]]
-"""From a key to whom it belongs; raises ``Unauthenticated``."""
 
 MOST_DIGITS = 400
 """Digits of a number in a body: more than any double has, fewer than what is slow to read."""
@@ -85,6 +78,11 @@ class Call:
         """The caller's tenant."""
         return self.caller.tenant
 
+    def demand(self, organization: str) -> None:
+        """Raises ``Forbidden`` if the caller's key is not for this organization."""
+        if not self.caller.within(organization):
+            raise Forbidden("The API key is not for this organization")
+
     def json(self) -> Json:
         """The body as JSON; an empty body is an empty object. Raises ``Malformed``."""
         return parsed(self.body) if self.body.strip() else {}
@@ -108,10 +106,20 @@ class Spoken:
     operations: Sequence[Operation]
 
 
-def application(spoken: Sequence[Spoken], authenticate: Authenticate, once: Once, ids: Ids) -> "Application":
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An operation, and the dialect that it belongs to: one of those that a route can mean."""
+
+    dialect: Dialect
+    operation: Operation
+
+
+def application(spoken: Sequence[Spoken], host: Host) -> "Application":
     """The ASGI application that serves these operations, each in the words of its dialect, bugs of ours included.
 
-    What no operation serves, an unknown path or method, is the 404 of the dialect that owns the path.
+    Where dialects share a route, method and path, ``host.shared`` says which of them a request means; if that one is not
+    among them, it is the first. What no operation serves, an unknown path or method, is the 404 of the dialect that owns
+    the path.
     """
     dialects = [each.dialect for each in spoken]
 
@@ -119,34 +127,29 @@ def application(spoken: Sequence[Spoken], authenticate: Authenticate, once: Once
         status, body, headers = dialect.failure(error, request.state.request_id)
         return _sent(_text(body), status, headers, request.state.request_id)
 
-    def endpoint(dialect: Dialect, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
-        token = bearer_or_api_key if dialect.api_key_header else bearer
-
+    def endpoint(path: str, there: Mapping[str, Offer]) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
-            request.state.dialect = dialect
+            body = Body(request)
             try:
-                principal = None
-                if operation.permission is not None:
-                    principal = await authenticate(token(request.headers))
-                    if not principal.may(operation.permission):
-                        message = f"The API key lacks the scope '{operation.permission}'"
-                        raise Forbidden(message, operation.permission)
+                offer = await _meant(request, path, there, body, host)
+                request.state.dialect = offer.dialect
                 call = Call(
-                    principal,
+                    await admitted(request.headers, offer.dialect, offer.operation.permission, host.authenticate),
                     request.path_params,
                     request.query_params,
                     _lists(request.query_params),
-                    await _body(request, dialect.body_limit),
+                    await body.within(offer.dialect.body_limit),
                     request.state.request_id,
                 )
-                return await _answered(request, operation, call, once)
+                return await _answered(request, offer.operation, call, host.once)
             except CommonplaceError as error:
-                return await failed(request, dialect, error)
+                return await failed(request, request.state.dialect, error)
 
         return serve
 
     async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await failed(Request(scope), owner(scope["path"], dialects), NotFound("route"))
+        request, dialect = Request(scope), owner(scope["path"], dialects)
+        response = await failed(request, dialect, await _refusal(request, dialect, host))
         await response(scope, receive, send)
 
     async def broken(request: Request, _: Exception) -> Response:
@@ -154,32 +157,27 @@ def application(spoken: Sequence[Spoken], authenticate: Authenticate, once: Once
         dialect = getattr(request.state, "dialect", None) or owner(request.scope["path"], dialects)
         return await failed(request, dialect, None)
 
-    routes = [
-        Route(prefix + operation.path, endpoint(each.dialect, operation), methods=[operation.method])
-        for each in spoken
-        for prefix in each.dialect.prefixes
-        for operation in each.operations
-    ]
+    routes = [Route(path, endpoint(path, there), methods=[method]) for (method, path), there in _offers(spoken).items()]
     # The mount takes every path and method that is left, where Starlette would say 405; a path with a newline not even that.
     router = Router([*routes, Mount("/", app=unknown)], redirect_slashes=False, default=unknown)
-    return Application(router, broken, ids)
+    return Application(router, broken, host)
 
 
 class Application:
-    """An ASGI application. Around the router: a request id, single slashes, and an answer whatever happens."""
+    """An ASGI application. Around the router: CORS, a request id, single slashes, an answer whatever happens, and none of
+    it but its headers to HEAD."""
 
-    def __init__(
-        self,
-        router: Router,
-        broken: Callable[[Request, Exception], Awaitable[Response]],
-        ids: Ids,
-    ) -> None:
+    def __init__(self, router: Router, broken: Callable[[Request, Exception], Awaitable[Response]], host: Host) -> None:
         self._router = router
         self._broken = broken
-        self._ids = ids
+        self._ids = host.ids
+        self._shown = Cors(self._answer, host.origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
+        await self._shown(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = normalised(scope["path"])
         request_id = f"req_{self._ids.new()}"
         scope = {**scope, "path": path, "state": {"request_id": request_id}}
@@ -189,6 +187,8 @@ class Application:
         async def sending(message: Any) -> None:
             nonlocal started
             started = True
+            if scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -199,7 +199,46 @@ class Application:
             log.exception("unexpected failure", extra={"request_id": request_id})
             if not started:
                 response = await self._broken(request, error)
-                await response(scope, receive, send)
+                await response(scope, receive, sending)
+
+
+def _offers(spoken: Sequence[Spoken]) -> dict[tuple[str, str], dict[str, Offer]]:
+    """What there is at each method and path, by the name of the dialect."""
+    offers: dict[tuple[str, str], dict[str, Offer]] = {}
+    for each in spoken:
+        for prefix in each.dialect.prefixes:
+            for operation in each.operations:
+                there = offers.setdefault((operation.method, prefix + operation.path), {})
+                there.setdefault(each.dialect.name, Offer(each.dialect, operation))
+    return offers
+
+
+async def _refusal(request: Request, dialect: Dialect, host: Host) -> CommonplaceError:
+    """Why a dialect serves nothing at this path."""
+    if dialect.guarded:
+        try:
+            await visitor(request.headers, dialect, host.authenticate)
+        except CommonplaceError as error:
+            return error
+    return NotFound("route")
+
+
+async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: Body, host: Host) -> Offer:
+    """Which of the offers at a path a request means. Raises what looking for its row raises, for MemoryRelay to tell."""
+    first = next(iter(there.values()))
+    if len(there) == 1:
+        return first
+    try:
+        content = await body.within(max(offer.dialect.body_limit for offer in there.values()))
+    except TooLarge:
+        content = b""  # whoever is chosen by the rest refuses it, after looking at the key
+    name = host.shared.named(first.operation.method, path, request.query_params.keys(), content)
+    if name is None:
+        request.state.dialect = speaker = there.get(RELAY, first).dialect
+        stranger = next((each.dialect.stranger for each in there.values() if each.dialect.stranger is not None), None)
+        principal = await visitor(request.headers, speaker, host.authenticate, stranger)
+        name = await host.shared.by_row(principal, request.path_params["id"])
+    return there.get(name, first)
 
 
 async def _answered(request: Request, operation: Operation, call: Call, once: Once) -> Response:
@@ -215,7 +254,9 @@ async def _answered(request: Request, operation: Operation, call: Call, once: On
     if not key or call.principal is None or operation.method != "POST" or operation.permission is Permission.READ:
         answered = await act()
     else:
-        whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body])
+        # What a key with other organisations was answered, it was answered alone.
+        limits = _text(sorted(call.principal.organizations)).encode()
+        whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body, limits])
         answered = await once(call.tenant, key, whole, act)
         if answered.repeated:
             headers["idempotent-replayed"] = "true"
@@ -258,19 +299,6 @@ def _lists(query: QueryParams) -> dict[str, list[str]]:
     for name, value in query.multi_items():
         lists.setdefault(name, []).append(value)
     return lists
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
-        raise TooLarge(f"The request body is larger than {limit} bytes")
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise TooLarge(f"The request body is larger than {limit} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _text(body: object) -> str:

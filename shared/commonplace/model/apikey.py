@@ -25,7 +25,8 @@ def hashed(token: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is stored: its hash and its first letters, never the key."""
+    """A key as it is stored: its hash and its first letters, never the key. With ``organizations`` it is only good for
+    these of its tenant."""
 
     id: str
     tenant: str
@@ -38,6 +39,7 @@ class ApiKey:
     monthly_limit_usd: float | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    organizations: tuple[str, ...] = ()
 
     def good(self, now: datetime) -> bool:
         """Whether it opens anything at ``now``."""
@@ -49,14 +51,20 @@ class Principal:
     """Whom a request comes from: the tenant, which every read and write below takes, and what its key allows.
 
     ``secret`` signs the webhooks that this key asks for without naming a secret: the stored hash of the key, which the
-    holder of the key can work out as well.
+    holder of the key can work out as well. ``organizations`` are the only ones that the key is for; none: it is for all of
+    the tenant.
     """
 
     tenant: str
     key: str
     permissions: frozenset[Permission]
     secret: str = field(repr=False)
+    organizations: frozenset[str] = frozenset()
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows this."""
         return permission in self.permissions or Permission.ADMIN in self.permissions
+
+    def within(self, organization: str | None) -> bool:
+        """Whether the key is for this organisation; ``None`` is what has none."""
+        return not self.organizations or organization in self.organizations

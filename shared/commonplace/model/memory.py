@@ -66,8 +66,10 @@ class Memory:
     yet caught up with the row, and is the time at which that began; the sweeper looks for it. ``passages`` is the
     number of passages that the index holds or may hold, so that surplus ones can be removed. ``origin`` is the dialect
     that created the memory; ``level`` is what the scope is about, as its writer said or ``scope.level`` tells, and ``label``
-    is the name of that; ``agent_name`` is the agent's at the time; ``source`` is
-    where the writer had it from. ``lapsed`` says that it is archived because its time is over. ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
+    is the name of that; ``agent_name`` is what the agent was called, by a writer for whom every name is as good as another,
+    or by the registry at the time; ``source`` is
+    where the writer had it from. ``lapsed`` says that it is archived because its time is over. ``brought`` is how many numbers the vector had
+    that its writer gave with the first content; a later content has none. ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
     """
 
     id: str
@@ -102,11 +104,17 @@ class Memory:
     agent_name: str | None = None
     source: str | None = None
     lapsed: bool = False
+    brought: int | None = None
 
     def __post_init__(self) -> None:
         """Tells the level, where it was not said."""
         if not self.level:
             object.__setattr__(self, "level", level(self.scope))
+
+    @property
+    def given(self) -> int | None:
+        """How many numbers the vector has that its writer gave with the present content; None if there is none."""
+        return self.brought if self.content_revision == 1 else None
 
     @property
     def ready(self) -> bool:
@@ -153,7 +161,9 @@ class Draft:
     """A memory as a caller asks for it.
 
     ``agent`` is an id or a name; None is for dialects without agents. ``level``, ``label`` and ``source`` are as in
-    ``Memory``. Of ``unique`` drafts with one content, level and scope only the first is written. With a ``duplicate_threshold`` (a cosine) a memory
+    ``Memory``. ``id`` is for
+    dialects that say how an id has to look. Of ``unique`` drafts with one content, level and scope only the first is written. ``vector`` is the caller's
+    own, not all zeros. With a ``duplicate_threshold`` (a cosine) a memory
     of the same scope that says the same is taken instead of a new one.
     """
 
@@ -174,6 +184,8 @@ class Draft:
     label: str | None = None
     source: str | None = None
     unique: bool = False
+    id: str | None = None
+    vector: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,11 @@
 """Embedding spaces: vectors can only be compared inside one."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+GIVEN = "given"
+"""The model of the vectors that callers bring: only they know which it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,16 @@ class Space:
         return f"{self.model}-{self.dimension}"
 
     @classmethod
+    def given(cls, length: int) -> "Space":
+        """The space of callers' own vectors of so many numbers."""
+        return cls(GIVEN, length)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its vectors come from callers: then a memory has one in it, however many passages its text has."""
+        return self.model == GIVEN
+
+    @classmethod
     def named(cls, name: str) -> "Space":
         """The space of this name."""
         model, _, dimension = name.rpartition("-")
@@ -28,3 +43,12 @@ class Embedding:
 
     space: Space
     vectors: tuple[tuple[float, ...], ...]
+
+
+def direction(vector: Sequence[float]) -> tuple[float, ...]:
+    """The vector of length 1 that points the same way, worked out in doubles: a cosine knows no scale, but float32, in
+    which vectors are stored, has neither 1e300 nor 1e-300. Some number must not be zero."""
+    largest = max(map(abs, vector))
+    scaled = [number / largest for number in vector]
+    length = math.hypot(*scaled)
+    return tuple(number / length for number in scaled)

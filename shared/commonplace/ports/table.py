@@ -18,6 +18,8 @@ INDEXES: Mapping[str, tuple[str, str]] = {
     "by_user": ("user_key", "listing_at"),
     "by_session": ("session_key", "listing_at"),
     "by_project": ("project_key", "listing_at"),
+    "by_organization": ("organization_key", "listing_at"),
+    "by_namespace": ("namespace_key", "listing_at"),
     "work": ("work_key", "work_at"),
     "expiring": ("expiring_key", "expiring_at"),
 }

@@ -21,6 +21,9 @@ class Ids(Protocol):
     def new(self) -> str:
         """A UUIDv7 in its usual spelling: later ids of one process sort after earlier ones."""
 
+    def unordered(self) -> str:
+        """A UUIDv4 in its usual spelling, for those who may not learn from an id when it was made."""
+
     def token(self) -> str:
         """At least 32 unguessable URL-safe characters."""
 

@@ -78,6 +78,7 @@ def _encoded(key: ApiKey) -> dict[str, Value]:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "organizations": text(key.organizations) if key.organizations else None,
         }
     )
 
@@ -96,4 +97,5 @@ def _decoded(item: Item) -> ApiKey:
         created_at=row.moment("created_at"),
         expires_at=row.maybe_moment("expires_at"),
         revoked_at=row.maybe_moment("revoked_at"),
+        organizations=tuple(row.json("organizations")) if row.maybe("organizations") else (),
     )

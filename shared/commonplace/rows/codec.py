@@ -53,6 +53,11 @@ class Reader:
         """A whole number, 0 if absent."""
         return int(self._attributes.get(name, 0))
 
+    def maybe_whole(self, name: str) -> int | None:
+        """A whole number that may be absent."""
+        value = self._attributes.get(name)
+        return None if value is None else int(value)
+
     def number(self, name: str) -> float | None:
         """A number that may be absent."""
         value = self._attributes.get(name)

@@ -79,6 +79,11 @@ def clearing(name: str) -> str:
     return joined("clearing", shard(name))
 
 
+def lengths(tenant: str, organization: str | None) -> Key:
+    """The row of the lengths that vectors have which an organisation brought; or, None, all of a tenant."""
+    return Key(joined("lengths", tenant, organization), "lengths")
+
+
 def members(noun: str, tenant: str, *within: str | None) -> str:
     """The partition of a list: the things of one noun inside a tenant, a store, an agent and so on."""
     return joined(noun, tenant, *within)

@@ -19,12 +19,22 @@ from commonplace.ports.table import (
     Update,
 )
 from commonplace.rows import keys
-from commonplace.rows.codec import Reader, absent, per_chunk, present, unpacked
+from commonplace.rows.codec import Reader, absent, per_chunk, present
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import counted, tallied
 from commonplace.rows.listing import Listed, Place, listed
 from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living, marked, told
-from commonplace.rows.memory_writes import Entry, additions, counts, gone_or_changed, grouped, vectors, without_vectors
+from commonplace.rows.memory_writes import (
+    Entry,
+    additions,
+    counts,
+    gone_or_changed,
+    grouped,
+    vectors,
+    vectors_of,
+    without_given,
+    without_vectors,
+)
 
 
 class Memories:
@@ -82,6 +92,8 @@ class Memories:
         writes = [Staged(Put(keys.memory(old.tenant, old.id), encoded(new), RevisionIs(old.revision)), gone_or_changed)]
         if old.claim is not None and new.claim != old.claim:
             writes.append(Staged(Delete(keys.claimed(old.tenant, old.claim))))
+        if new.given is None:
+            writes += without_given(old)
         await commit(self._table, [*writes, *also])
 
     async def settle(
@@ -123,8 +135,16 @@ class Memories:
             item = items.get(key)
             if item is None or Reader(item.attributes).whole("content_revision") != memory.content_revision:
                 return None
-            found += unpacked(Reader(item.attributes).data("vectors"), space.dimension)
+            found += vectors_of(item, space)
         return Embedding(space, tuple(found)) if found else None
+
+    async def given(self, memory: Memory) -> Embedding | None:
+        """The vector that the writer of a memory gave with its present content, or None."""
+        if memory.given is None:
+            return None
+        space = Space.given(memory.given)
+        item = await self._table.get(keys.vectors(memory.tenant, memory.id, space.name, 0))
+        return None if item is None else Embedding(space, tuple(vectors_of(item, space)))
 
     async def bury(self, memory: Memory, now: datetime, space: Space, also: Sequence[Staged] = ()) -> Tombstone:
         """Puts a tombstone in the place of this revision of a memory; its content, vectors and claim are gone.
@@ -133,18 +153,20 @@ class Memories:
 
         Raises ``NotFound`` or ``Conflict``.
         """
+        own = tuple(dict.fromkeys(filter(None, (memory.model, space.name))))
         tombstone = Tombstone(
             id=memory.id,
             tenant=memory.tenant,
             revision=memory.revision + 1,
             passages=memory.passages,
-            spaces=tuple(dict.fromkeys(filter(None, (memory.model, space.name)))),
+            spaces=(*own, *_given(memory)),
             deleted_at=now,
             marked_at=now,
         )
         put = Put(keys.memory(memory.tenant, memory.id), buried(tombstone), RevisionIs(memory.revision))
         writes = [Staged(put, gone_or_changed)]
-        writes += without_vectors(memory, tombstone.spaces)
+        writes += without_vectors(memory, own)
+        writes += without_given(memory)
         if memory.claim is not None:
             writes.append(Staged(Delete(keys.claimed(memory.tenant, memory.claim))))
         writes.append(Staged(Delete(keys.accesses(memory.tenant, memory.id))))
@@ -188,7 +210,7 @@ class Memories:
         self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
     ) -> Listed[Memory]:
         """The memories that the filter means, newest first. ``filter.store`` must be given."""
-        index, name = _narrowest(filter)
+        partition, index = _narrowest(tenant, filter)
 
         async def load(wanted: Sequence[Key]) -> list[Memory | None]:
             items = await self._table.batch_get(wanted)
@@ -197,11 +219,11 @@ class Memories:
 
         return await listed(
             self._table,
-            Query(partition=list_key(tenant, filter.scope(), name), index=index, descending=True),
+            Query(partition=partition, index=index, descending=True),
             load,
             limit=limit,
             offset=offset,
-            filtered=filter != _whole(filter, name),
+            filtered=filter != _whole(filter, *LISTS[index]),
             start=start,
         )
 
@@ -237,20 +259,18 @@ class Memories:
         return [decoded(items[key]) for key in wanted if key in items]
 
 
-def _narrowest(filter: Filter) -> tuple[str, str]:
-    scope = filter.scope()
-    return next(((index, name) for name, index in LISTS if name in scope), ("listing", "store"))
+def _given(memory: Memory) -> list[str]:
+    """The space in which the index may hold the vector that came with a memory, even if the row has let go of it."""
+    return [] if memory.brought is None else [Space.given(memory.brought).name]
 
 
-def _whole(filter: Filter, name: str) -> Filter:
-    """The filter that an index by ``name`` answers without looking at a row: everything of that part of the scope."""
-    return Filter(
-        store=filter.store,
-        session=filter.session if name == "session" else None,
-        user=filter.user if name == "user" else None,
-        agent=filter.agent if name == "agent" else None,
-        project=filter.project if name == "project" else None,
-        level=filter.level if name == "level" else None,
-        confidential=True,
-        archived=True,
-    )
+def _narrowest(tenant: str, filter: Filter) -> tuple[str, str]:
+    """The partition in which the memories that are meant are listed, with the fewest others, and its index."""
+    lists = ((list_key(tenant, filter.scope(), index), index) for index in LISTS)
+    return next((partition, index) for partition, index in lists if partition is not None)
+
+
+def _whole(filter: Filter, *parts: str) -> Filter:
+    """The filter that means everything of these parts of the scope: an index of them answers it without looking at a row."""
+    meant = {part: getattr(filter, part) for part in ("store", *parts)}
+    return Filter(**meant, confidential=True, archived=True)

@@ -1,10 +1,12 @@
 """How a memory, and what is left of a deleted one, stands in an item."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from commonplace.model.memory import Memory, Notify, State, Tier, Tombstone
 from commonplace.model.scope import SCOPE_PARTS, Scope
 from commonplace.ports.table import (
+    INDEXES,
     TTL_ATTRIBUTE,
     Item,
     Value,
@@ -16,21 +18,33 @@ TOMBSTONE_LIFE = timedelta(days=30)
 """How long a tombstone stays: longer than any message can be late (SQS keeps one for at most 14 days)."""
 
 
-LISTS = (("session", "by_session"), ("user", "by_user"), ("agent", "by_agent"), ("project", "by_project"))
-"""The scope parts that have an index of their own, the narrowest first."""
+WHOLE_STORE = "listing"
+LISTS: Mapping[str, tuple[str, ...]] = {
+    "by_session": ("session",),
+    "by_user": ("user",),
+    "by_agent": ("agent",),
+    "by_namespace": ("organization", "project"),
+    "by_project": ("project",),
+    "by_organization": ("organization",),
+    WHOLE_STORE: (),
+}
+"""The indexes that list the memories of a store, each with the parts of the scope that tell its lists apart, the narrowest
+first."""
 
 
-def list_key(tenant: str, scope: dict[str, str], name: str) -> str:
-    """The partition of the list of a store, or of one of its scope parts by ``name``."""
-    if name == "store":
-        return keys.members("memories", tenant, scope["store"])
-    return keys.members("memories", tenant, scope["store"], name, scope[name])
+def list_key(tenant: str, scope: Mapping[str, str | None], index: str) -> str | None:
+    """The partition of an index in which a scope is listed, or the memories of a filter stand; None if it lacks a part."""
+    parts = LISTS[index]
+    if any(scope.get(part) is None for part in parts):
+        return None
+    named = [word for part in parts for word in (part, scope[part])]
+    return keys.members("memories", tenant, scope["store"], *named)
 
 
 def encoded(memory: Memory) -> dict[str, Value]:
     """A memory as the attributes of its item, with its places in the lists and in the sweeper's indexes."""
     scope = {part: getattr(memory.scope, part) for part in SCOPE_PARTS}
-    listing = {f"{name}_key": list_key(memory.tenant, scope, name) for name, _ in LISTS if scope[name] is not None}
+    listing = {INDEXES[index][0]: list_key(memory.tenant, scope, index) for index in LISTS}
     return present(
         {
             "noun": "memory",
@@ -66,7 +80,7 @@ def encoded(memory: Memory) -> dict[str, Value]:
             "agent_name": memory.agent_name,
             "source": memory.source,
             "lapsed": memory.lapsed or None,
-            "listing_key": list_key(memory.tenant, scope, "store"),
+            "brought": memory.brought,
             "listing_at": f"{keys.stamp(memory.created_at)}#{memory.id}",
             **listing,
             **marked(memory.marked_at, memory.id),
@@ -146,6 +160,7 @@ def decoded(item: Item) -> Memory | Tombstone:
         agent_name=row.maybe("agent_name"),
         source=row.maybe("source"),
         lapsed=row.flag("lapsed"),
+        brought=row.maybe_whole("brought"),
     )
 
 

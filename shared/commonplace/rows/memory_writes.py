@@ -19,7 +19,7 @@ from commonplace.ports.table import (
     Put,
 )
 from commonplace.rows import keys
-from commonplace.rows.codec import Reader, chunks, per_chunk, text
+from commonplace.rows.codec import Reader, chunks, per_chunk, text, unpacked
 from commonplace.rows.commit import Staged, changed_meanwhile
 from commonplace.rows.figures import Count, tallied
 from commonplace.rows.memory_items import encoded, living
@@ -42,11 +42,13 @@ class Entry:
     """A new memory with what is written in the same breath.
 
     ``writer`` is the name of the agent that contributes to the memory's session, where that session is a registered
-    one (which must still be there); ``also`` are other staged rows, such as deliveries.
+    one (which must still be there); ``vector`` is the one that the memory's writer gave, of length 1; ``also`` are other
+    staged rows, such as deliveries.
     """
 
     memory: Memory
     writer: str | None = None
+    vector: tuple[float, ...] | None = None
     also: tuple[Staged, ...] = ()
 
 
@@ -56,8 +58,8 @@ def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
     own, size, shared, claims = 0, 0, set[Key](), set[tuple[str, str]]()
     for entry in entries:
         memory = entry.memory
-        writes = 1 + len(entry.also) + (memory.claim is not None)
-        bytes_ = 4 * len(memory.content) + len(text(memory.metadata)) * 4
+        writes = 1 + len(entry.also) + (memory.claim is not None) + (entry.vector is not None)
+        bytes_ = 4 * (len(memory.content) + len(text(memory.metadata)) + len(entry.vector or ()))
         touched = {count.key for count in counts(memory, 1)} | {staged.write.key for staged in _around(entry)}
         claim = set() if memory.claim is None else {(memory.tenant, memory.claim)}
         full = own + writes + len(shared | touched) > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES
@@ -79,6 +81,8 @@ def additions(entries: Sequence[Entry]) -> list[Staged]:
         if memory.claim is not None:
             claim = Put(keys.claimed(memory.tenant, memory.claim), {"noun": "claim", "memory": memory.id}, Absent())
             writes.append(Staged(claim, _duplicate))
+        if entry.vector is not None:
+            writes += _vectors(memory, Embedding(Space.given(len(entry.vector)), (entry.vector,)))
         around.update({staged.write.key: staged for staged in _around(entry)})
         writes += entry.also
     counters = tallied(count for entry in entries for count in counts(entry.memory, 1))
@@ -121,17 +125,7 @@ def counts(memory: Memory, by: int, now: datetime | None = None) -> list[Count]:
 
 def vectors(memory: Memory, embedding: Embedding, before: Memory) -> list[Staged]:
     """The writes of a memory's vectors over those that it had ``before``, in this space or in another one."""
-    parts = chunks(embedding)
-    name = embedding.space.name
-    writes = [
-        Staged(
-            Put(
-                keys.vectors(memory.tenant, memory.id, name, number),
-                {"noun": "vectors", "content_revision": memory.content_revision, "vectors": data},
-            )
-        )
-        for number, data in enumerate(parts)
-    ]
+    writes = _vectors(memory, embedding)
     old = [] if before.model is None else [before.model]
     kept = {write.write.key for write in writes}
     return writes + [each for each in without_vectors(before, old) if each.write.key not in kept]
@@ -143,6 +137,30 @@ def without_vectors(memory: Memory, spaces: Iterable[str]) -> list[Staged]:
         Staged(Delete(keys.vectors(memory.tenant, memory.id, name, number)))
         for name in spaces
         for number in range(-(-memory.passages // per_chunk(Space.named(name))))
+    ]
+
+
+def without_given(memory: Memory) -> list[Staged]:
+    """The writes that leave a memory without the vector that its writer gave."""
+    if memory.given is None:
+        return []
+    return [Staged(Delete(keys.vectors(memory.tenant, memory.id, Space.given(memory.given).name, 0)))]
+
+
+def vectors_of(item: Item, space: Space) -> list[tuple[float, ...]]:
+    """The vectors of one item that holds some."""
+    return unpacked(Reader(item.attributes).data("vectors"), space.dimension)
+
+
+def _vectors(memory: Memory, embedding: Embedding) -> list[Staged]:
+    return [
+        Staged(
+            Put(
+                keys.vectors(memory.tenant, memory.id, embedding.space.name, number),
+                {"noun": "vectors", "content_revision": memory.content_revision, "vectors": data},
+            )
+        )
+        for number, data in enumerate(chunks(embedding))
     ]
 
 

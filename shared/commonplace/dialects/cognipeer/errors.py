@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from commonplace.model.apikey import Permission
+from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
     Conflict,
@@ -49,10 +49,14 @@ NO_CREDENTIALS = "Missing or invalid Authorization header. Use: Bearer <token>"
 class Cognipeer:
     """What HTTP needs to know of this API."""
 
+    name = "cognipeer"
     prefixes: Sequence[str] = ("/api/client/v1/memory",)
     owns: Sequence[str] = ("/api/client/v1",)
     body_limit = BODY_LIMIT
     api_key_header = False
+    guarded = False
+    stranger: Principal | None = None
+    organizations = False
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours. The id of the request stands in a header anyway."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonplace.model.apikey import Principal
 from commonplace.model.errors import (
     CommonplaceError,
     Conflict,
@@ -37,10 +38,14 @@ BODY_LIMIT = 4 * 1024 * 1024
 class Relay:
     """What HTTP needs to know of this API."""
 
+    name = "relay"
     prefixes: Sequence[str] = ("", "/relay")
     owns: Sequence[str] = ("",)
     body_limit = BODY_LIMIT
     api_key_header = True
+    guarded = False
+    stranger: Principal | None = None
+    organizations = False
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""

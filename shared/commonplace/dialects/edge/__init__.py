@@ -1,0 +1,1 @@
+"""The memo.st Memories API, whose callers bring their own embeddings."""
