@@ -65,8 +65,8 @@ bench: $(VENV)/check ## Measure a service of its own: make bench CONVERSATIONS=f
 costs: $(VENV)/run ## Show what it costs on AWS, with the arithmetic: make costs OPTIONS='5000000 --replicas 0' (OPTIONS=--help)
 	@env PYTHONPATH=$(PYTHONPATH):infra/local $(BIN)/python -m costs $(OPTIONS)
 
-key: $(VENV)/run ## Make another API key: make key NAME=ci SCOPES=read,write
-	@$(BIN)/python -m commonplace.cli create-key --name '$(NAME)' --scopes '$(or $(SCOPES),read,write)'
+key: $(VENV)/run ## Make another API key: make key NAME=ci SCOPES=read,write ORGANIZATION=org
+	@$(BIN)/python -m commonplace.cli create-key --name '$(NAME)' --scopes '$(or $(SCOPES),read,write)' $(if $(ORGANIZATION),--organization '$(ORGANIZATION)')
 
 redrive: $(VENV)/run ## Put dead messages back into their queues, to be tried again
 	@$(BIN)/python -m commonplace.cli redrive

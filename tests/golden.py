@@ -1,9 +1,11 @@
 """Plays the files of dialects/golden: the requests and answers of each API's contract, step by step."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +23,18 @@ from world import KEY, TENANT, World
 FOLDER = Path(__file__).parent / "dialects/golden"
 FILES = sorted((FOLDER / "relay").glob("*.json"))
 COGNIPEER = sorted((FOLDER / "cognipeer").glob("*.json"))
+EDGE = sorted((FOLDER / "edge").glob("*.json"))
 PLACEHOLDER = re.compile(r"<([a-z_]+)(?: as ([a-z]+))?>")
+ABOUT = re.compile(r"<about (-?\d+(?:\.\d+)?)>")
+NEAR = 1e-3
 VARIABLE = re.compile(r"\$\{([a-z]+)\}")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UUID_FOUR = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-VECTOR = re.compile(r"mem-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+VECTOR = re.compile(f"mem-{UUID_FOUR.pattern}")
+PATIENCE = 60
+"""Seconds in which a worker of a running service has done what there is to do."""
 
 Known = dict[str, Any]
 
@@ -38,12 +46,14 @@ def text_of(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 KINDS: Mapping[str, Callable[[Any], bool]] = {
     "uuid": text_of(UUID),
+    "uuid_four": text_of(UUID_FOUR),
     "iso": text_of(ISO),
     "iso_milliseconds": text_of(MILLISECONDS),
     "id": text_of(re.compile(r"[A-Za-z0-9_-]+")),
     "vector_id": text_of(VECTOR),
     "request_id": text_of(REQUEST_ID),
     "key": text_of(re.compile(r"mem_[a-z]+_\S{12,}")),
+    "seconds": text_of(re.compile(r"[1-9]\d*")),
     "text": text_of(re.compile(r".+", re.DOTALL)),
     "epoch": lambda value: type(value) is int and 1_600_000_000 < value < 10_000_000_000,
     "int": lambda value: type(value) is int and value >= 0,
@@ -73,7 +83,8 @@ def everywhere(value: Any, known: Known) -> Any:
 def matches(expected: Any, found: Any, known: Known, where: str = "body") -> None:
     """Asserts that what was found is what is expected: the same keys, the same types, the same values.
 
-    ``<kind>`` stands for any value of a kind, ``<kind as name>`` keeps it as a variable, ``${name}`` is one.
+    ``<kind>`` stands for any value of a kind, ``<kind as name>`` keeps it as a variable, ``${name}`` is one; ``<about 0.6>``
+    is a number within a thousandth of that.
     """
     if isinstance(expected, dict):
         assert isinstance(found, dict), f"{where}: {found!r}"
@@ -90,27 +101,67 @@ def matches(expected: Any, found: Any, known: Known, where: str = "body") -> Non
         assert KINDS[kind](found), f"{where}: {found!r} is no {kind}"
         if name:
             known[name] = found
+    elif isinstance(expected, str) and (number := ABOUT.fullmatch(expected)):
+        assert type(found) in (int, float), f"{where}: {found!r} is no number"
+        assert abs(found - float(number[1])) <= NEAR, f"{where}: {found!r} is not {expected}"
     else:
         wanted = filled(expected, known) if isinstance(expected, str) else expected
         assert type(found) is type(wanted), f"{where}: {found!r} is no {wanted!r}"
         assert found == wanted, f"{where}: {found!r} is not {wanted!r}"
 
 
-async def asked(http: httpx.AsyncClient, step: Any, known: Known) -> None:
-    request = step["request"]
-    headers = everywhere(request.get("headers", {"authorization": f"Bearer {KEY}"}), known)
-    content = request["text"].encode() if "text" in request else None
+def in_order(expected: Any, found: Any) -> None:
+    """Asserts that what matches has its keys in the expected order as well."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key, inner in expected.items():
+            in_order(inner, found[key])
+    elif isinstance(expected, list):
+        for inner, of_found in zip(expected, found, strict=True):
+            in_order(inner, of_found)
+
+
+def content(request: Any, known: Known) -> bytes | None:
+    """The body of a request: JSON, a text, or bytes written as Latin-1; ``size`` fills it up with spaces."""
     if "body" in request:
-        content = json.dumps(everywhere(request["body"], known)).encode()
-    response = await http.request(request["method"], filled(request["path"], known), headers=headers, content=content)
-    assert response.status_code == step["response"]["status"], response.text
+        raw = json.dumps(everywhere(request["body"], known)).encode()
+    elif "text" in request:
+        raw = request["text"].encode()
+    elif "bytes" in request:
+        raw = request["bytes"].encode("latin-1")
+    else:
+        return None
+    return raw.ljust(request.get("size", 0))
+
+
+async def asked(http: httpx.AsyncClient, step: Any, known: Known, *, key: str = KEY, ordered: bool = False) -> None:
+    """Makes the request of a step, with ``key`` where it says nothing else, and asserts the answer.
+
+    An answer for which no body is expected has to be without one.
+    """
+    request, expected = step["request"], step["response"]
+    headers = everywhere(request.get("headers", {"authorization": f"Bearer {key}"}), known)
+    path = filled(request["path"], known)
+    response = await http.request(request["method"], path, headers=headers, content=content(request, known))
+    assert response.status_code == expected["status"], response.text
+    for name, value in expected.get("headers", {}).items():
+        matches(value, response.headers.get(name), known, name)
+    if "body" not in expected:
+        assert response.content == b""
+        return
     assert response.headers["content-type"] == "application/json"
     assert REQUEST_ID.fullmatch(response.headers["x-request-id"])
-    if response.status_code == 503 and "request_id" in response.json():
+    assert response.headers["vary"] == "Origin"
+    body = json.loads(response.content, parse_constant=no_constant)
+    if response.status_code == 503 and "request_id" in body:
         assert response.headers["retry-after"].isdecimal()
-    for name, value in step["response"].get("headers", {}).items():
-        assert response.headers[name] == value, f"{name}: {response.headers[name]}"
-    matches(step["response"]["body"], response.json(), known)
+    matches(expected["body"], body, known)
+    if ordered:
+        in_order(expected["body"], body)
+
+
+def no_constant(name: str) -> Any:
+    raise AssertionError(f"{name} is no JSON")
 
 
 async def accepted(world: World, step: Any) -> None:
@@ -120,6 +171,7 @@ async def accepted(world: World, step: Any) -> None:
         environment="test",
         permissions=tuple(map(Permission, step["permissions"])),
         expires_at=world.clock.now() + timedelta(seconds=step["seconds"]) if "seconds" in step else None,
+        organizations=tuple(step.get("organizations", ())),
     )
     await world.services.admit.accept(step["key"], order)
 
@@ -148,6 +200,11 @@ def posted(world: World, step: Any, known: Known) -> None:
     matches(step["body"], json.loads(last.body), known)
 
 
+def let(step: Any, known: Known) -> None:
+    """Gives a name to a value, which is a text or a list so many times over."""
+    known[step["variable"]] = step["value"] * step["times"]
+
+
 async def done(world: World, step: Any, known: Known) -> None:
     match step["do"]:
         case "work":
@@ -162,6 +219,10 @@ async def done(world: World, step: Any, known: Known) -> None:
             await given_up(world)
         case "posted":
             posted(world, step, known)
+        case "settings":
+            world.configure(**step["settings"])
+        case "let":
+            let(step, known)
         case other:
             raise ValueError(other)
 
@@ -172,8 +233,8 @@ def steps(file: Path) -> list[Any]:
     return found
 
 
-async def played(world: World, file: Path) -> None:
-    """Takes all the steps of a file, and asserts each answer."""
+async def played(world: World, file: Path, *, ordered: bool = False) -> None:
+    """Takes all the steps of a file, and asserts each answer; with ``ordered`` the order of its keys too."""
     known: Known = {}
     async with world.client(None) as client:
         for step in steps(file):
@@ -181,6 +242,43 @@ async def played(world: World, file: Path) -> None:
                 if "do" in step:
                     await done(world, step, known)
                 else:
-                    await asked(client.http, step, known)
+                    await asked(client.http, step, known, ordered=ordered)
             except AssertionError as error:
                 raise AssertionError(f"{file.stem}: {step['name']}: {error}") from error
+
+
+async def played_over(http: httpx.AsyncClient, file: Path, key: str) -> None:
+    """Takes the steps of a file that a service needs no hand in, in the order of the keys too.
+
+    It has been started with the settings of the file, and its worker works by itself: where the file lets the worker work,
+    what is asked next is asked until the answer is right.
+    """
+    known: Known = {}
+    patience = 0.0
+    for step in steps(file):
+        if step.get("do") == "work":
+            patience = PATIENCE
+        elif step.get("do") == "let":
+            let(step, known)
+        elif "request" in step:
+            try:
+                await in_the_end(http, step, known, key, patience)
+            except AssertionError as error:
+                raise AssertionError(f"{file.stem}: {step['name']}: {error}") from error
+            patience = 0.0
+        else:
+            assert step["do"] == "settings", step["do"]
+
+
+async def in_the_end(http: httpx.AsyncClient, step: Any, known: Known, key: str, patience: float) -> None:
+    """Makes the request of a step again until it is answered as it should be, for so many seconds."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            await asked(http, step, known, key=key, ordered=True)
+        except AssertionError:
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return
+        await asyncio.sleep(0.05)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from starlette.types import Receive, Scope, Send
 
 import template
 from commonplace.adapters.embedded import index, queue, table
@@ -157,7 +158,7 @@ class World:
         self.index = SwitchedIndex(SqliteIndex(database))
         self.embedding_queue = SwitchedQueue(SqliteQueue(database, "EmbeddingQueue", self.clock))
         self.delivery_queue = SwitchedQueue(SqliteQueue(database, "DeliveryQueue", self.clock))
-        engines = Engines(
+        self.engines = Engines(
             self.table,
             self.index,
             self.embedding_queue,
@@ -166,14 +167,28 @@ class World:
             lambda: self.sender,
             self.meter,
         )
-        self.services = Services(Settings(environment="test"), engines, self.clock, self.ids)
+        self.configure()
+
+    def configure(self, **settings: Any) -> None:
+        """Starts the services anew with these settings, on all that was written; clients that are there keep working."""
+        self.services = Services(Settings(environment="test", **settings), self.engines, self.clock, self.ids)
         self.gateway = Gateway(TEMPLATE, applications(TEMPLATE, self.services))
 
-    async def accept(self, key: str, tenant: str, permissions: Sequence[Permission] = tuple(Permission)) -> None:
+    async def accept(
+        self,
+        key: str,
+        tenant: str,
+        permissions: Sequence[Permission] = tuple(Permission),
+        organizations: Sequence[str] = (),
+    ) -> None:
         """Makes a key good."""
-        await self.services.admit.accept(
-            key, KeyOrder(tenant=tenant, environment="test", permissions=tuple(permissions))
+        order = KeyOrder(
+            tenant=tenant,
+            environment="test",
+            permissions=tuple(permissions),
+            organizations=tuple(organizations),
         )
+        await self.services.admit.accept(key, order)
 
     async def work(self) -> list[dict[str, Any]]:
         """Hands what is in the queues to the worker, as SQS would, until nothing is visible; the worker's answers."""
@@ -190,9 +205,12 @@ class World:
     async def client(self, key: str | None = KEY) -> AsyncIterator["Client"]:
         """A client of the whole HTTP API."""
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
-        transport = httpx.ASGITransport(self.gateway, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(self._serve, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
             yield Client(http)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.gateway(scope, receive, send)
 
 
 class Client:

@@ -67,7 +67,7 @@ def prefixes(dialect: str) -> Sequence[str]:
     """Where a dialect is mounted, which the one class of its errors.py that is a dialect says."""
     module = importlib.import_module(f"commonplace.dialects.{dialect}.errors")
     (dialect_class,) = [each for each in vars(module).values() if isinstance(each, type) and hasattr(each, "prefixes")]
-    found: Sequence[str] = dialect_class.prefixes  # type: ignore[attr-defined]  # found by having it
+    found: Sequence[str] = dialect_class.prefixes
     return found
 
 

@@ -11,14 +11,14 @@ KILOBYTE = 1024
 READ_BYTES = 4096
 FLOAT_BYTES = 4
 
-ROW_BYTES = 815
+ROW_BYTES = 901
 """A memory's row without its text: an agent's, without tags and metadata."""
 
 VECTORS_BYTES = 146
 """The item that holds its vectors, without them."""
 
-ENTRY_BYTES = 399
-"""Its entries in the two lists: all memories, and the agent's."""
+ENTRY_BYTES = 604
+"""Its entries in the three lists: all memories, the agent's, the organization's."""
 
 ITEM_OVERHEAD = 100
 """Bytes that DynamoDB adds to each item and to each entry of an index when it bills storage."""
@@ -81,7 +81,7 @@ class Memory:
     @property
     def listed(self) -> int:
         """Bytes that the indexes keep of it and bill."""
-        return ENTRY_BYTES + 2 * ITEM_OVERHEAD
+        return ENTRY_BYTES + 3 * ITEM_OVERHEAD
 
 
 def kilobytes(size: int) -> int:
@@ -98,20 +98,20 @@ def operations(memory: Memory) -> dict[str, Units]:
     """Each operation by its name: on a memory of an agent that is known, without webhooks."""
     row, vectors, read = kilobytes(memory.row), kilobytes(memory.vectors), read_units(memory.row)
     return {
-        # The row, the counters of the store and of the agent; entries in two lists and in what is to be indexed. Reads: the
+        # The row, the counters of the store and of the agent; entries in three lists and in what is to be indexed. Reads: the
         # agent by its id (which it is not) and by its name, the agent, the webhooks.
-        "create": Units(2 * row + 2 * 2 + 3, 4),
+        "create": Units(2 * row + 2 * 2 + 4, 4),
         # Besides: the session's counter, the check of the session, the contributor, an entry in the session's list.
-        "create in a session": Units(2 * row + 2 * 2 + 3 + 2 + 2 + 2 + 1, 5),
+        "create in a session": Units(2 * row + 2 * 2 + 4 + 2 + 2 + 2 + 1, 5),
         # The row and the vectors; it leaves what is to be indexed. Reads: the row, the webhooks.
         "index": Units(2 * row + 2 * vectors + 1, read + 1),
         "search": Units(0, HITS * read),
         "get": Units(0, read),
         # The rows, the list, the counter.
         "list": Units(0, PAGE * read + 0.5 + 1),
-        # The row becomes a tombstone, the vectors go, the counter of its accesses, two counters, two lists; it comes to what
+        # The row becomes a tombstone, the vectors go, the counter of its accesses, two counters, three lists; it comes to what
         # is to be taken out of the index (1), and leaves it by a write of its own (2). Reads: the row, the webhooks.
-        "delete": Units(2 * row + 2 * vectors + 2 + 2 * 2 + 2 + 1 + 2, read + 1),
+        "delete": Units(2 * row + 2 * vectors + 2 + 2 * 2 + 3 + 1 + 2, read + 1),
         # A look into each of 8 shards of what waits for the index, has expired, is due to be delivered, is to be cleared.
         "sweep": Units(0, 4 * 8 * 0.5),
     }

@@ -83,14 +83,15 @@ class Embed:
         """
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
         # First, because it needs no embedder, which may be down.
-        given = await asyncio.gather(*(self._given_indexed(each) for each in work))
-        left = {each.memory.id: error for each, error in zip(work, given, strict=True) if error is not None}
+        left = await self._given_indexed(work)
         embedded = await self._embedded(work)
         ready = [each for each in embedded if isinstance(each, _Work)]
         indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True)) | left
         return await asyncio.gather(
             *(
-                self._settled(each, indexed[memory.id]) if isinstance(each, _Work) else self._without(memory, each)
+                self._settled(each, indexed[memory.id])
+                if isinstance(each, _Work)
+                else self._without(memory, left.get(memory.id, each))
                 for memory, each in zip(memories, embedded, strict=True)
             )
         )
@@ -177,19 +178,35 @@ class Embed:
         errors = [[error for error in islice(outcomes, len(each.texts)) if error is not None] for each in work]
         return [await self._trimmed(each, of_one) for each, of_one in zip(work, errors, strict=True)]
 
-    async def _given_indexed(self, work: _Work) -> CommonplaceError | None:
-        """Puts the vector that a memory's writer gave into its space; takes it out if the memory has a new content."""
-        memory = work.memory
+    async def _given_indexed(self, work: Sequence[_Work]) -> dict[str, CommonplaceError]:
+        """Puts the vectors that the memories' writers gave into their spaces, all of a space at once, and takes those out
+        whose memories have a new content; by memory, what could not be done."""
+        spaces: dict[Space, list[Document]] = {}
+        outdated: list[tuple[Memory, int]] = []
+        for each in work:
+            if each.given is not None:
+                document = Document.of(each.memory, 0, "", each.given.vectors[0])
+                spaces.setdefault(each.given.space, []).append(document)
+            elif each.memory.brought is not None:
+                outdated.append((each.memory, each.memory.brought))
+        put = (self._given_put(space, documents) for space, documents in spaces.items())
+        taken = (self._given_taken(memory, length) for memory, length in outdated)
+        return {id: error for failed in await asyncio.gather(*put, *taken) for id, error in failed.items()}
+
+    async def _given_put(self, space: Space, documents: Sequence[Document]) -> dict[str, CommonplaceError]:
         try:
-            if work.given is not None:
-                document = Document.of(memory, 0, "", work.given.vectors[0])
-                (outcome,) = await self._index.upsert(work.given.space, [document])
-                return None if outcome is None else _index_said(outcome)
-            if memory.brought is not None:
-                await self._removed(memory, range(1), Space.given(memory.brought))
+            outcomes = await self._index.upsert(space, documents)
         except Unavailable as error:
-            return error
-        return None
+            return {document.memory: error for document in documents}
+        said = zip(documents, outcomes, strict=True)
+        return {document.memory: _index_said(outcome) for document, outcome in said if outcome is not None}
+
+    async def _given_taken(self, memory: Memory, length: int) -> dict[str, CommonplaceError]:
+        try:
+            await self._removed(memory, range(1), Space.given(length))
+        except Unavailable as error:
+            return {memory.id: error}
+        return {}
 
     async def _trimmed(self, work: _Work, errors: list[CommonplaceError]) -> CommonplaceError | None:
         """Removes the passages that the memory no longer has, unless the index refused those that it has: the last ones,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from commonplace.model.document import Probe
+from commonplace.model.document import Arm, Probe
 from commonplace.model.errors import Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory
@@ -38,7 +38,10 @@ class Nearest:
         [-1,1]; none where nobody brought such a vector. ``vector`` is not all zeros. Raises ``Unavailable``."""
         began = self._clock.now()
         probe = Probe(tenant=tenant, vector=direction(vector), text=None, k=SPARE * limit)
-        arm = (await self._index.search(Space.given(len(vector)), probe, filter)).vectors
+        try:
+            arm = (await self._index.search(Space.given(len(vector)), probe, filter)).vectors
+        except Unavailable as error:
+            arm = Arm(failure=error.message)
         if arm.failure is not None:
             self._meter.record(degraded_answer("vectors"))
             raise Unavailable("The vectors cannot be searched now")

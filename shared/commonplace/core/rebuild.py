@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from commonplace.core.embed import Embed
+from commonplace.core.embed import Embed, Refused
 from commonplace.model.errors import CommonplaceError
 from commonplace.model.memory import Memory, State, Tombstone
 from commonplace.model.space import Space
@@ -26,8 +26,9 @@ class Progress:
 
 class Rebuild:
     """Puts every memory that was not given up into a fresh collection of the embedder's space, and every vector that came
-    with one into a fresh collection of its own space: what is pending too, for
-    whoever makes it ready just now may have written it into the old collection.
+    with a memory into a fresh collection of its own space: what is pending too, for whoever makes it ready just now may
+    have written it into the old collection. A memory that was given up and came with a vector is tried again: the index
+    may well have the vector.
 
     Vectors that are stored in the rows are used as they are; what has none in this space, because the model is another
     one than it was, is embedded. What is written meanwhile goes into the fresh collection by itself.
@@ -51,8 +52,9 @@ class Rebuild:
         indexed = failed = 0
         while True:
             memories, position = await self._memories.everything(position, SLICE)
-            outcomes = await self._embed([memory for memory in memories if memory.state is not State.FAILED])
-            errors = [outcome for outcome in outcomes if isinstance(outcome, CommonplaceError)]
+            wanted = [memory for memory in memories if memory.state is not State.FAILED or memory.given is not None]
+            outcomes = await self._embed(wanted)
+            errors = [outcome for memory, outcome in zip(wanted, outcomes, strict=True) if _failed(memory, outcome)]
             await self._forget_those_gone(memories)
             indexed += len(outcomes) - len(errors)
             failed += len(errors)
@@ -68,3 +70,9 @@ class Rebuild:
         seen = await self._memories.last_seen_all([(memory.tenant, memory.id) for memory in memories])
         gone = [each for each in seen if isinstance(each, Tombstone)]
         await asyncio.gather(*(self._embed.clear(tombstone) for tombstone in gone))
+
+
+def _failed(memory: Memory, outcome: Memory | CommonplaceError) -> bool:
+    """Whether a memory is missing in the index that may have been there before."""
+    refused_again = memory.state is State.FAILED and isinstance(outcome, Refused)
+    return isinstance(outcome, CommonplaceError) and not refused_again

@@ -118,7 +118,7 @@ class Remember:
     async def _written(self, tenant: str, drafts: Sequence[Draft]) -> list[Remembered | CommonplaceError]:
         """Writes the rows; two drafts of one call that are duplicates of each other count as such too."""
         gauged, agents, sessions, endpoints = await asyncio.gather(
-            asyncio.gather(*(self._gauged(tenant, draft) for draft in drafts)),
+            self._gauged(tenant, drafts),
             self._agents(tenant, drafts),
             self._known_sessions(tenant, drafts),
             self._notify.endpoints(tenant),
@@ -190,11 +190,24 @@ class Remember:
         ordered = sorted(id for id in named if id is not None)
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
-    async def _gauged(self, tenant: str, draft: Draft) -> CommonplaceError | None:
-        if draft.vector is None:
-            return None
+    async def _gauged(self, tenant: str, drafts: Sequence[Draft]) -> list[CommonplaceError | None]:
+        """For each draft why its vector is refused for its length, or None. Each length of an organisation is asked for
+        once, one after the other: they are written to the same rows."""
+        refusals: dict[tuple[str | None, int], CommonplaceError | None] = {}
+        found: list[CommonplaceError | None] = []
+        for draft in drafts:
+            if draft.vector is None:
+                found.append(None)
+                continue
+            brought = _at_home(tenant, draft.scope).organization, len(draft.vector)
+            if brought not in refusals:
+                refusals[brought] = await self._refusal(tenant, *brought)
+            found.append(refusals[brought])
+        return found
+
+    async def _refusal(self, tenant: str, organization: str | None, length: int) -> CommonplaceError | None:
         try:
-            await self._gauge(tenant, draft.scope.organization, len(draft.vector))
+            await self._gauge(tenant, organization, length)
         except (Invalid, Conflict) as error:
             return error
         return None
