@@ -2,11 +2,11 @@
 
 from commonplace.core.remember import Remembered
 from commonplace.dialects.relay import memory_requests, responses
-from commonplace.dialects.relay.errors import entry
+from commonplace.dialects.relay.errors import BUG, TABLE
 from commonplace.dialects.relay.fields import decoded
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Permission
-from commonplace.model.errors import CommonplaceError, Invalid
+from commonplace.model.errors import CommonplaceError, Invalid, entry
 from commonplace.model.memory import Draft
 from commonplace.model.values import Json
 from commonplace.wiring import Services
@@ -54,5 +54,5 @@ def _item(number: int, item: Json, draft: Draft | Invalid, outcome: Remembered |
     content = draft.content if isinstance(draft, Draft) else ""
     client = memory_requests.client_id(item)
     if isinstance(outcome, CommonplaceError):
-        return responses.batch_item(number, content, client, None, (outcome.message, entry(outcome)[1]))
+        return responses.batch_item(number, content, client, None, (outcome.message, entry(TABLE, outcome, BUG)[1]))
     return responses.batch_item(number, content, client, outcome.memory.id, None)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import commonplace
-from commonplace.dialects.cognipeer.errors import TABLE, Cognipeer, status
+from commonplace.dialects.cognipeer.errors import BUG, TABLE, Cognipeer
 from commonplace.model.apikey import Permission
 from commonplace.model.errors import (
     CommonplaceError,
@@ -22,6 +22,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 from commonplace.ports.table import ConditionFailed
 from commonplace.ports.world import Refused, Unreachable
@@ -77,9 +78,9 @@ def test_an_error_that_is_not_in_the_table_is_told_as_its_nearest_ancestor() -> 
     class Narrower(TooLarge):
         """A kind that came later."""
 
-    assert status(Narrower("m")) == 413
-    assert status(Refused("m")) == 500
-    assert status(None) == 500
+    assert entry(TABLE, Narrower("m"), BUG) == 413
+    assert entry(TABLE, Refused("m"), BUG) == 500
+    assert entry(TABLE, None, BUG) == 500
 
 
 @pytest.mark.parametrize(("error", "answered", "body"), EVERY)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import commonplace
-from commonplace.dialects.edge.errors import BUG, NO_VECTORS, TABLE, Edge, entry
+from commonplace.dialects.edge.errors import BUG, NO_VECTORS, TABLE, Edge
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -21,6 +21,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 from commonplace.ports.table import ConditionFailed
 from commonplace.ports.world import Refused, Unreachable
@@ -73,9 +74,9 @@ def test_an_error_that_is_not_in_the_table_is_told_as_its_nearest_ancestor() -> 
     class Narrower(TooLarge):
         """A kind that came later."""
 
-    assert entry(Narrower("m")) == (413, "Request body too large")
-    assert entry(Refused("m")) == BUG
-    assert entry(None) == BUG
+    assert entry(TABLE, Narrower("m"), BUG) == (413, "Request body too large")
+    assert entry(TABLE, Refused("m"), BUG) == BUG
+    assert entry(TABLE, None, BUG) == BUG
 
 
 @pytest.mark.parametrize(("error", "status", "said"), EVERY)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import commonplace
-from commonplace.dialects.relay.errors import BUG, TABLE, Relay, entry
+from commonplace.dialects.relay.errors import BUG, TABLE, Relay
 from commonplace.model.errors import (
     CommonplaceError,
     Conflict,
@@ -20,6 +20,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 from commonplace.ports.table import ConditionFailed
 from commonplace.ports.world import Refused, Unreachable
@@ -65,9 +66,9 @@ def test_an_error_that_is_not_in_the_table_is_told_as_its_nearest_ancestor() -> 
     class Narrower(Malformed):
         """A kind that came later."""
 
-    assert entry(Narrower("m")) == TABLE[Malformed]
-    assert entry(Refused("m")) == BUG
-    assert entry(None) == BUG
+    assert entry(TABLE, Narrower("m"), BUG) == TABLE[Malformed]
+    assert entry(TABLE, Refused("m"), BUG) == BUG
+    assert entry(TABLE, None, BUG) == BUG
 
 
 @pytest.mark.parametrize(("error", "status", "kind"), EVERY)

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
+from typing import TypeVar
 
 from commonplace.core.notify import Notify
 from commonplace.core.passages import passages
@@ -15,12 +16,14 @@ from commonplace.model.memory import Memory, State, Tombstone
 from commonplace.model.space import Embedding, Space
 from commonplace.model.webhook import Delivery, EventType
 from commonplace.ports.embedder import Embedder
-from commonplace.ports.index import Index
+from commonplace.ports.index import Index, Outcome
 from commonplace.ports.meter import Meter, lag_to_searchable, memory_failed
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
 from commonplace.rows.webhooks import staged
+
+_Asked = TypeVar("_Asked", Document, Removal)
 
 AT_ONCE = 4_000
 """Characters whose tokens are counted on the event loop itself (under a millisecond)."""
@@ -179,34 +182,23 @@ class Embed:
         return [await self._trimmed(each, of_one) for each, of_one in zip(work, errors, strict=True)]
 
     async def _given_indexed(self, work: Sequence[_Work]) -> dict[str, CommonplaceError]:
-        """Puts the vectors that the memories' writers gave into their spaces, all of a space at once, and takes those out
-        whose memories have a new content; by memory, what could not be done."""
-        spaces: dict[Space, list[Document]] = {}
-        outdated: list[tuple[Memory, int]] = []
+        """Puts the vectors that the memories' writers gave into their spaces, and takes those out whose memories have a
+        new content, all of a space at once; by memory, what could not be done."""
+        put: dict[Space, list[Document]] = {}
+        taken: dict[Space, list[Removal]] = {}
         for each in work:
+            memory = each.memory
             if each.given is not None:
-                document = Document.of(each.memory, 0, "", each.given.vectors[0])
-                spaces.setdefault(each.given.space, []).append(document)
-            elif each.memory.brought is not None:
-                outdated.append((each.memory, each.memory.brought))
-        put = (self._given_put(space, documents) for space, documents in spaces.items())
-        taken = (self._given_taken(memory, length) for memory, length in outdated)
-        return {id: error for failed in await asyncio.gather(*put, *taken) for id, error in failed.items()}
-
-    async def _given_put(self, space: Space, documents: Sequence[Document]) -> dict[str, CommonplaceError]:
-        try:
-            outcomes = await self._index.upsert(space, documents)
-        except Unavailable as error:
-            return {document.memory: error for document in documents}
-        said = zip(documents, outcomes, strict=True)
-        return {document.memory: _index_said(outcome) for document, outcome in said if outcome is not None}
-
-    async def _given_taken(self, memory: Memory, length: int) -> dict[str, CommonplaceError]:
-        try:
-            await self._removed(memory, range(1), Space.given(length))
-        except Unavailable as error:
-            return {memory.id: error}
-        return {}
+                document = Document.of(memory, 0, "", each.given.vectors[0])
+                put.setdefault(each.given.space, []).append(document)
+            elif memory.brought is not None:
+                removal = Removal(memory.tenant, memory.id, 0, memory.revision)
+                taken.setdefault(Space.given(memory.brought), []).append(removal)
+        failures = await asyncio.gather(
+            *(_failures(documents, self._index.upsert(space, documents)) for space, documents in put.items()),
+            *(_failures(removals, self._index.delete(space, removals)) for space, removals in taken.items()),
+        )
+        return {id: error for each in failures for id, error in each.items()}
 
     async def _trimmed(self, work: _Work, errors: list[CommonplaceError]) -> CommonplaceError | None:
         """Removes the passages that the memory no longer has, unless the index refused those that it has: the last ones,
@@ -282,6 +274,16 @@ class Embed:
         outcomes = await self._index.delete(space, removals)
         if any(outcome is not None for outcome in outcomes):
             raise Unavailable("The index did not let go of a memory")
+
+
+async def _failures(asked: Sequence[_Asked], answer: Awaitable[list[Outcome]]) -> dict[str, CommonplaceError]:
+    """By memory, why the index did not do what it was asked."""
+    try:
+        outcomes = await answer
+    except Unavailable as error:
+        return {each.memory: error for each in asked}
+    said = zip(asked, outcomes, strict=True)
+    return {each.memory: _index_said(outcome) for each, outcome in said if outcome is not None}
 
 
 def _index_said(error: CommonplaceError) -> CommonplaceError:

@@ -97,10 +97,14 @@ class Shelve:
     async def add_all(self, tenant: str, store: Store, drafts: Sequence[Draft]) -> Added:
         """Writes memories in order; those that are there already, or stand before in the batch, are passed over.
 
-        Raises ``RateLimited``, with nothing written, if they would overfill the store.
+        Raises ``RateLimited``, with nothing written, if they would overfill the store; ``NotFound`` if it was deleted at the
+        same time, with all that was written.
         """
         placed = await self._placed(tenant, store, drafts)
         outcomes = (await self._remember.now(tenant, placed)).outcomes
+        for outcome in outcomes:
+            if isinstance(outcome, NotFound) and outcome.noun == "store":
+                raise outcome
         failed = sum(isinstance(outcome, CommonplaceError) for outcome in outcomes)
         duplicates = sum(not isinstance(outcome, CommonplaceError) and outcome.duplicate for outcome in outcomes)
         return Added(len(outcomes) - failed - duplicates, duplicates, failed)

@@ -14,7 +14,9 @@ CommonplaceError
 └── Unavailable      a part of the service is down; carries ``retry_after``
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from commonplace.model.apikey import Permission
 
@@ -105,3 +107,11 @@ class Unavailable(CommonplaceError):
     def __init__(self, message: str, retry_after: int = 5) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+Entry = TypeVar("Entry")
+
+
+def entry(table: Mapping[type[CommonplaceError], Entry], error: CommonplaceError | None, bug: Entry) -> Entry:
+    """What a dialect's table says of an error or its nearest ancestor; of None, and of what the table forgot, ``bug``."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), bug)

@@ -17,6 +17,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 
 TABLE: Mapping[type[CommonplaceError], int] = {
@@ -62,12 +63,7 @@ class Cognipeer:
         """Status, body and headers of an error; None is a bug of ours. The id of the request stands in a header anyway."""
         del request_id
         headers = {"retry-after": str(error.retry_after)} if isinstance(error, RateLimited | Unavailable) else {}
-        return status(error), _body(error), headers
-
-
-def status(error: CommonplaceError | None) -> int:
-    """The table's entry for an error or its nearest ancestor."""
-    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), BUG)
+        return entry(TABLE, error, BUG), _body(error), headers
 
 
 def _body(error: CommonplaceError | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 
 from commonplace.model.errors import Invalid, Malformed, Problem
-from commonplace.model.values import Json
+from commonplace.model.values import Json, deeper
 
 # The API knows no limits of length. Ours keep a memory and what is counted with it in one row (DynamoDB: 400 KB).
 
@@ -136,7 +136,7 @@ class Fields:
             return None
         if not isinstance(value, dict):
             raise self._refused(name, "must be an object")
-        if _depth(value) > MOST_DEPTH:
+        if deeper(value, MOST_DEPTH):
             raise self._refused(name, f"must not be nested deeper than {MOST_DEPTH} levels")
         if self._size(name, value) > MOST_OBJECT:
             raise self._refused(name, f"must not have more than {MOST_OBJECT} bytes")
@@ -172,15 +172,3 @@ def refused(field: str, message: str) -> Invalid:
 def blank(text: str) -> bool:
     """Whether a text says nothing: white space in the sense of Unicode or of ECMAScript (which counts U+FEFF)."""
     return not text.replace("\ufeff", " ").strip()
-
-
-def _depth(value: Json) -> int:
-    depth, level = 0, [value]
-    while level and depth <= MOST_DEPTH:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-        ]
-    return depth

@@ -16,6 +16,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 
 TABLE: Mapping[type[CommonplaceError], tuple[int, str | None]] = {
@@ -63,7 +64,7 @@ class Edge:
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours. The id of the request stands in a header anyway."""
         del request_id
-        code, words = entry(error)
+        code, words = entry(TABLE, error, BUG)
         match error:
             case NotFound(noun="memory"):
                 words = NO_MEMORY
@@ -73,8 +74,3 @@ class Edge:
                 words = error.message
         headers = {"retry-after": str(error.retry_after)} if isinstance(error, RateLimited | Unavailable) else {}
         return code, {"error": words}, headers
-
-
-def entry(error: CommonplaceError | None) -> tuple[int, str | None]:
-    """The table's entry for an error or its nearest ancestor."""
-    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), BUG)

@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator
 
 from commonplace.model.errors import Invalid
-from commonplace.model.values import Json
+from commonplace.model.values import Json, levels
 
 MOST_BYTES = 10 * 1024
 """Bytes as compact UTF-8 JSON."""
@@ -23,7 +22,7 @@ def metadata(value: Json) -> dict[str, Json]:
         return {}
     if not isinstance(value, dict):
         raise Invalid("metadata must be an object")
-    if any(isinstance(each, float) and not math.isfinite(each) for level in _levels(value) for each in level):
+    if any(isinstance(each, float) and not math.isfinite(each) for level in levels(value) for each in level):
         raise Invalid("metadata must contain only finite numbers")
     return value
 
@@ -31,7 +30,7 @@ def metadata(value: Json) -> dict[str, Json]:
 def fit(value: dict[str, Json]) -> None:
     """Raises ``Invalid`` for metadata that is too large, then for what is nested too deep."""
     size = deepest = 0
-    for depth, level in enumerate(_levels(value), start=1):
+    for depth, level in enumerate(levels(value), start=1):
         for each in level:
             size += _own(each)
             if size > MOST_BYTES:
@@ -40,18 +39,6 @@ def fit(value: dict[str, Json]) -> None:
                 deepest = depth
     if deepest > MOST_LEVELS:
         raise Invalid(f"metadata must be nested at most {MOST_LEVELS} levels deep")
-
-
-def _levels(value: Json) -> Iterator[list[Json]]:
-    """The value, then what it holds, then what that holds, and so on."""
-    level = [value]
-    while level:
-        yield level
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-        ]
 
 
 def _own(value: Json) -> int:

@@ -15,6 +15,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
     Unavailable,
+    entry,
 )
 
 TABLE: Mapping[type[CommonplaceError], tuple[int, str, str]] = {
@@ -49,7 +50,7 @@ class Relay:
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
-        status, kind, title = entry(error)
+        status, kind, title = entry(TABLE, error, BUG)
         message = "Something went wrong on our side" if error is None else error.message
         body: dict[str, Any] = {
             "type": kind,
@@ -66,8 +67,3 @@ class Relay:
         if isinstance(error, RateLimited | Unavailable):
             return status, body, {"retry-after": str(error.retry_after)}
         return status, body, {}
-
-
-def entry(error: CommonplaceError | None) -> tuple[int, str, str]:
-    """The table's entry for an error or its nearest ancestor."""
-    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), BUG)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import PydanticCustomError
 
 from commonplace.model.errors import Invalid, Problem
-from commonplace.model.values import Json
+from commonplace.model.values import Json, deeper
 
 MOST_METADATA = 10 * 1024
 """Bytes of a metadata object as compact UTF-8 JSON."""
@@ -34,7 +34,7 @@ def _told(text: str, what: str) -> str:
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
-    if _depth(value) > MOST_DEPTH:
+    if deeper(value, MOST_DEPTH):
         raise PydanticCustomError("metadata_depth", f"Metadata cannot be nested deeper than {MOST_DEPTH} levels")
     try:
         size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
@@ -43,18 +43,6 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if size > MOST_METADATA:
         raise PydanticCustomError("metadata_size", f"Metadata cannot be larger than {MOST_METADATA} bytes")
     return value
-
-
-def _depth(value: Json) -> int:
-    depth, level = 0, [value]
-    while level and depth <= MOST_DEPTH:
-        depth += 1
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-        ]
-    return depth
 
 
 def encodable(text: str) -> bool:
