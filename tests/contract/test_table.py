@@ -417,6 +417,17 @@ async def test_an_item_stands_in_an_index_if_it_has_both_of_its_attributes(table
     assert await in_indexes(table, "x") == {"listing": [ONE], "by_agent": [ONE], "expiring": [TWO]}
 
 
+@pytest.mark.parametrize("index", INDEXES)
+async def test_every_index_lists_its_partition_in_order_and_no_other(table: Table, index: str) -> None:
+    partition, sort = INDEXES[index]
+    items = {Key(f"memory#{n}", "row"): {partition: "x#a" if n % 2 else "x", sort: f"{n}"} for n in (3, 1, 4, 2, 5)}
+    await table.transact([Put(key, attributes) for key, attributes in items.items()])
+    assert await all_keys(table, Query(partition="x#a", index=index)) == [Key(f"memory#{n}", "row") for n in (1, 3, 5)]
+    newest = await table.query(Query(partition="x#a", index=index, descending=True, limit=2))
+    assert newest.keys == (Key("memory#5", "row"), Key("memory#3", "row"))
+    assert list(await in_indexes(table, "x")) == [index]
+
+
 async def test_an_update_moves_an_item_into_and_within_and_out_of_indexes(table: Table) -> None:
     await table.transact([Put(ONE, {"listing_key": "x", "listing_at": "1", "work_key": "x", "work_at": "1"})])
     await table.transact([Update(ONE, set={"user_key": "x"}, remove=("work_key", "work_at"))])

@@ -133,6 +133,33 @@ async def test_admin_may_everything_and_others_what_they_were_given(world: World
     assert [plain.may(permission) for permission in Permission] == [True, True, False, False]
 
 
+async def test_a_key_is_good_for_the_organizations_that_it_was_ordered_for(world: World) -> None:
+    order = KeyOrder(tenant=TENANT, environment="test", organizations=("org_a", "org#b"))
+    token, key = await world.services.admit.mint(order)
+    assert key.organizations == ("org_a", "org#b")
+    for admit in (world.services.admit, elsewhere(world), world.services.admit):
+        principal = await admit(token)
+        assert principal.organizations == {"org_a", "org#b"}
+        good = {name: principal.within(name) for name in ("org_a", "org#b", "org", "org_a ", "ORG_A", "", TENANT, None)}
+        assert [name for name, within in good.items() if within] == ["org_a", "org#b"]
+
+
+async def test_a_key_without_organizations_is_good_for_all_of_its_tenant(world: World) -> None:
+    await world.services.admit.accept("given", ORDER)
+    for admit in (world.services.admit, elsewhere(world)):
+        principal = await admit("given")
+        assert principal.organizations == frozenset()
+        assert all(principal.within(name) for name in ("any", "", TENANT, None))
+
+
+async def test_admin_is_no_way_into_another_organization(world: World) -> None:
+    permissions = (Permission.ADMIN,)
+    order = KeyOrder(tenant=TENANT, environment="test", permissions=permissions, organizations=("org",))
+    await world.services.admit.accept("given", order)
+    principal = await world.services.admit("given")
+    assert (principal.within("org"), principal.within("other"), principal.within(None)) == (True, False, False)
+
+
 class EveryKey(Table):
     """A table in which every key is known, and that counts how often it was asked."""
 

@@ -39,6 +39,24 @@ async def test_what_has_expired_cannot_be_read_before_it_is_swept(world: World) 
     assert ids((await world.services.browse.page(TENANT, EVERYTHING, limit=10)).items) == [other.id]
 
 
+async def test_a_memory_says_in_which_dialect_it_was_written(world: World) -> None:
+    memory, other = await written(world), await written(world, origin="edge")
+    origin = world.services.browse.origin
+    assert [await origin(TENANT, each.id) for each in (memory, other)] == ["relay", "edge"]
+
+
+async def test_what_is_not_there_for_a_tenant_was_written_in_no_dialect(world: World) -> None:
+    memory, deleted, expired = await written(world), await written(world), await written(world)
+    await world.services.forget(TENANT, deleted.id)
+    await expiring(world, expired, 10)
+    assert await world.services.browse.origin(TENANT, expired.id) == "relay"
+    world.clock.advance(10)
+    origin = world.services.browse.origin
+    for id in (deleted.id, expired.id, "", "nothing", "a#b", "search"):
+        assert await origin(TENANT, id) is None
+    assert await origin(OTHER_TENANT, memory.id) is None
+
+
 async def test_a_list_is_newest_first_and_only_of_its_tenant(world: World) -> None:
     memories = []
     for number in range(3):

@@ -322,3 +322,11 @@ async def test_an_arm_that_could_not_be_asked_is_told(world: World) -> None:
     world.index.broken_arms = ("vectors",)
     results = await world.services.shelve.find(TENANT, store, "kettle", Part(), 10, 0.0)
     assert (len(results.hits), results.degraded) == (1, ("vectors",))
+
+
+async def test_a_batch_for_a_store_that_was_deleted_since_is_refused_as_a_whole(world: World) -> None:
+    store = await store_with(world)
+    await world.services.furnish.remove(TENANT, "mem-k")
+    with pytest.raises(NotFound, match="store"):
+        await world.services.shelve.add_all(TENANT, store, [leveled("one"), leveled("two")])
+    assert await count(world, store) == 0

@@ -48,6 +48,26 @@ async def test_a_key_is_made_and_shown_and_opens_what_it_says(
     assert principal.permissions == frozenset({Permission.READ, Permission.DELETE})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "organizations"),
+    [
+        ([], frozenset()),
+        (["--organization", "org_demo"], frozenset({"org_demo"})),
+        (["--organization", "a,b", "--organization", "c d", "--organization", "a,b"], frozenset({"a,b", "c d"})),
+    ],
+)
+async def test_a_key_is_made_for_organizations_named_one_by_one(
+    services: Callable[[], AbstractAsyncContextManager[Services]],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    organizations: frozenset[str],
+) -> None:
+    assert cli_run("create-key", *arguments) == 0
+    token = capsys.readouterr().out.strip()
+    async with services() as found:
+        assert (await found.admit(token)).organizations == organizations
+
+
 async def test_a_revoked_key_opens_nothing(
     services: Callable[[], AbstractAsyncContextManager[Services]],
     capsys: pytest.CaptureFixture[str],

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from commonplace.settings import VARIABLES, SettingError, Settings, read
+from commonplace.settings import SHORT, VARIABLES, SettingError, Settings, read
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -41,6 +41,14 @@ def test_every_variable_sets_its_field() -> None:
         "openai_key_secret": "arn:x",
         "private_webhooks": "True",
         "webhook_timeout": "2.5",
+        "auth_mode": "Open",
+        "cors_origins": "https://memo.st, http://localhost:3000 https://memo.st",
+        "shared_path_dialect": "edge",
+        "max_dimensions": "1536",
+        "organization_lengths": "2",
+        "tenant_lengths": "8",
+        "embed_given": "False",
+        "strict_vectors": "true",
     }
     assert set(given) == set(VARIABLES)
     assert read({VARIABLES[field]: value for field, value in given.items()}) == Settings(
@@ -72,6 +80,14 @@ def test_every_variable_sets_its_field() -> None:
         openai_key_secret="arn:x",
         private_webhooks=True,
         webhook_timeout=2.5,
+        auth_mode="open",
+        cors_origins=("https://memo.st", "http://localhost:3000"),
+        shared_path_dialect="edge",
+        max_dimensions=1536,
+        organization_lengths=2,
+        tenant_lengths=8,
+        embed_given=False,
+        strict_vectors=True,
     )
 
 
@@ -111,6 +127,17 @@ def test_every_variable_sets_its_field() -> None:
         ("webhook_timeout", "0"),
         ("webhook_timeout", "31"),
         ("webhook_timeout", "inf"),
+        ("auth_mode", "session"),
+        ("shared_path_dialect", "cognipeer"),
+        ("max_dimensions", "0"),
+        ("max_dimensions", "4097"),
+        ("max_dimensions", "1e3"),
+        ("organization_lengths", "0"),
+        ("organization_lengths", "4097"),
+        ("tenant_lengths", "0"),
+        ("tenant_lengths", "all"),
+        ("embed_given", "yes"),
+        ("strict_vectors", "2"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_and_its_variable_named(field: str, bad: str) -> None:
@@ -129,8 +156,67 @@ def test_a_value_that_cannot_be_used_is_refused_and_its_variable_named(field: st
         ("opensearch_replicas", ("0", "10")),
         ("embedding_dimension", ("0", "4096")),
         ("webhook_timeout", ("0.1", "30")),
+        ("max_dimensions", ("1", "4096")),
+        ("organization_lengths", ("1", "4096")),
+        ("tenant_lengths", ("1", "4096")),
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(field: str, edges: tuple[str, str]) -> None:
     for edge in edges:
         assert getattr(read({VARIABLES[field]: edge}), field) == float(edge)
+
+
+@pytest.mark.parametrize(("field", "value"), [("auth_mode", "open"), ("max_dimensions", "1536")])
+def test_a_short_name_counts_where_the_longer_one_is_not_set(field: str, value: str) -> None:
+    short, longer, default = SHORT[field], VARIABLES[field], getattr(Settings(), field)
+    set_ = getattr(read({short: value}), field)
+    assert str(set_) == value
+    assert getattr(read({short: value, longer: ""}), field) == set_
+    assert getattr(read({short: "", longer: value}), field) == set_
+    assert getattr(read({short: value, longer: str(default)}), field) == default
+    assert getattr(read({longer: value, short: str(default)}), field) == set_
+
+
+@pytest.mark.parametrize(("field", "bad"), [("auth_mode", "session"), ("max_dimensions", "0")])
+def test_a_short_name_is_checked_as_the_longer_one_is(field: str, bad: str) -> None:
+    with pytest.raises(SettingError, match=f"not '?{bad}"):
+        read({SHORT[field]: bad})
+    assert read({SHORT[field]: bad, VARIABLES[field]: str(getattr(Settings(), field))}) == Settings()
+
+
+def test_only_two_settings_have_short_names() -> None:
+    assert SHORT == {"auth_mode": "AUTH_MODE", "max_dimensions": "MAX_DIMENSIONS"}
+    assert read({"CORS_ORIGINS": "none", "EMBED_GIVEN": "false", "TABLE": "x"}) == Settings()
+
+
+@pytest.mark.parametrize("field", ["private_webhooks", "embed_given", "strict_vectors"])
+def test_a_truth_is_told_in_four_words(field: str) -> None:
+    for word, meant in {"true": True, "TRUE": True, "1": True, "false": False, "False": False, "0": False}.items():
+        assert getattr(read({VARIABLES[field]: word}), field) is meant
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("none", ()),
+        ("https://a.example", ("https://a.example",)),
+        (
+            " https://a.example,http://b.example:8080 ,, http://127.0.0.1:1",
+            ("https://a.example", "http://b.example:8080", "http://127.0.0.1:1"),
+        ),
+    ],
+)
+def test_origins_are_separated_by_spaces_or_commas(value: str, origins: tuple[str, ...]) -> None:
+    assert read({"COMMONPLACE_CORS_ORIGINS": value}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "*", "a.example", "https://a.example/", "https://a.example/path", "HTTPS://A.EXAMPLE", "https://", "https://u@h",
+        "ftp://a.example", "https://a.example:port", "null", "none https://a.example", "https://*.example",
+    ],
+)  # fmt: skip
+def test_what_no_browser_sends_as_an_origin_is_refused(bad: str) -> None:
+    with pytest.raises(SettingError, match=r"^COMMONPLACE_CORS_ORIGINS must be origins such as https://example\.org"):
+        read({"COMMONPLACE_CORS_ORIGINS": f"https://good.example {bad}"})

@@ -27,6 +27,7 @@ TWO_WORDS: list[Callable[[str, str], Key]] = [
     keys.webhook,
     keys.delivery,
     keys.figures,
+    keys.lengths,
 ]
 THREE_WORDS: list[Callable[[str, str, str], Key]] = [keys.contributor, keys.figures]
 

@@ -73,6 +73,7 @@ KEY = ApiKey(
     daily_limit_usd=0.5,
     monthly_limit_usd=10,
     expires_at=START,
+    organizations=("org", "ü#:%"),
 )
 
 
