@@ -327,6 +327,6 @@ async def test_an_arm_that_could_not_be_asked_is_told(world: World) -> None:
 async def test_a_batch_for_a_store_that_was_deleted_since_is_refused_as_a_whole(world: World) -> None:
     store = await store_with(world)
     await world.services.furnish.remove(TENANT, "mem-k")
-    with pytest.raises(NotFound, match="store"):
+    with pytest.raises(NotFound, match="Store not found"):
         await world.services.shelve.add_all(TENANT, store, [leveled("one"), leveled("two")])
     assert await count(world, store) == 0
