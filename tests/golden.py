@@ -101,9 +101,9 @@ def matches(expected: Any, found: Any, known: Known, where: str = "body") -> Non
         assert KINDS[kind](found), f"{where}: {found!r} is no {kind}"
         if name:
             known[name] = found
-    elif isinstance(expected, str) and (number := ABOUT.fullmatch(expected)):
+    elif isinstance(expected, str) and (about := ABOUT.fullmatch(expected)):
         assert type(found) in (int, float), f"{where}: {found!r} is no number"
-        assert abs(found - float(number[1])) <= NEAR, f"{where}: {found!r} is not {expected}"
+        assert abs(found - float(about[1])) <= NEAR, f"{where}: {found!r} is not {expected}"
     else:
         wanted = filled(expected, known) if isinstance(expected, str) else expected
         assert type(found) is type(wanted), f"{where}: {found!r} is no {wanted!r}"
@@ -134,13 +134,16 @@ def content(request: Any, known: Known) -> bytes | None:
     return raw.ljust(request.get("size", 0))
 
 
-async def asked(http: httpx.AsyncClient, step: Any, known: Known, *, key: str = KEY, ordered: bool = False) -> None:
+async def asked(
+    http: httpx.AsyncClient, step: Any, known: Known, *, key: str | None = KEY, ordered: bool = False
+) -> None:
     """Makes the request of a step, with ``key`` where it says nothing else, and asserts the answer.
 
     An answer for which no body is expected has to be without one.
     """
     request, expected = step["request"], step["response"]
-    headers = everywhere(request.get("headers", {"authorization": f"Bearer {key}"}), known)
+    own = {} if key is None else {"authorization": f"Bearer {key}"}
+    headers = everywhere(request.get("headers", own), known)
     path = filled(request["path"], known)
     response = await http.request(request["method"], path, headers=headers, content=content(request, known))
     assert response.status_code == expected["status"], response.text
@@ -234,15 +237,19 @@ def steps(file: Path) -> list[Any]:
 
 
 async def played(world: World, file: Path, *, ordered: bool = False) -> None:
-    """Takes all the steps of a file, and asserts each answer; with ``ordered`` the order of its keys too."""
-    known: Known = {}
+    """Takes all the steps of a file, and asserts each answer; with ``ordered`` the order of its keys too.
+
+    A request that does not name its headers has a key, if the service needs one.
+    """
+    known: Known = {"key": KEY}
     async with world.client(None) as client:
         for step in steps(file):
             try:
                 if "do" in step:
                     await done(world, step, known)
                 else:
-                    await asked(client.http, step, known, ordered=ordered)
+                    key = KEY if world.services.stranger is None else None
+                    await asked(client.http, step, known, key=key, ordered=ordered)
             except AssertionError as error:
                 raise AssertionError(f"{file.stem}: {step['name']}: {error}") from error
 
@@ -253,7 +260,7 @@ async def played_over(http: httpx.AsyncClient, file: Path, key: str) -> None:
     It has been started with the settings of the file, and its worker works by itself: where the file lets the worker work,
     what is asked next is asked until the answer is right.
     """
-    known: Known = {}
+    known: Known = {"key": key}
     patience = 0.0
     for step in steps(file):
         if step.get("do") == "work":

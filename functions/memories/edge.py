@@ -19,7 +19,7 @@ def operations(services: Services) -> list[Operation]:
         if not order.possible:
             return Reply(responses.listed([]))
         filter = Filter(store=DEFAULT_STORE, organization=order.organization, project=order.namespace)
-        return Reply(responses.listed((await services.browse.page(call.tenant, filter, limit=order.limit)).items))
+        return Reply(responses.listed(await services.browse.newest(call.tenant, filter, order.limit)))
 
     async def get(call: Call) -> Reply:
         memory = await services.browse.get(call.tenant, call.path["id"])

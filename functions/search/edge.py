@@ -30,7 +30,7 @@ def operations(services: Services) -> list[Operation]:
                 if services.settings.strict_vectors:
                     raise Unavailable(NO_VECTORS, error.retry_after) from error
                 headers = DEGRADED
-        page = await services.browse.page(call.tenant, filter, limit=order.limit)
-        return Reply(responses.recent(page.items), headers=headers)
+        newest = await services.browse.newest(call.tenant, filter, order.limit)
+        return Reply(responses.recent(newest), headers=headers)
 
     return [Operation("POST", "/v1/memories/search", Permission.READ, search)]

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,16 @@ from commonplace.model.memory import Memory, Tombstone
 from commonplace.wiring import Services
 
 log = logging.getLogger("commonplace.worker")
+
+FIELDS: Mapping[str, Mapping[str, type]] = {
+    "embed": {"tenant": str, "id": str},
+    "deliver": {"tenant": str, "id": str, "attempt": int},
+    "forget": {"tenant": str, "session": str},
+    "clear": {"tenant": str, "store": str},
+    "extract": {"tenant": str, "organization": str, "ids": list},
+    "recalled": {"tenant": str, "ids": list},
+}
+"""What each kind of message says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +59,11 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(raw: dict[str, Any]) -> Record | None:
-    required = {
-        "embed": ("tenant", "id"),
-        "deliver": ("tenant", "id"),
-        "forget": ("tenant", "session"),
-        "clear": ("tenant", "store"),
-    }
     try:
         body = json.loads(raw["body"])
-        fields = required[body["kind"]]
-        if not all(isinstance(body[field], str) for field in fields):
+        if not all(isinstance(body[field], kind) for field, kind in FIELDS[body["kind"]].items()):
             return None
-        if body["kind"] == "deliver" and not isinstance(body["attempt"], int):
+        if not all(isinstance(id, str) for id in body.get("ids", ())):
             return None
         return Record(raw["messageId"], body, int(raw["attributes"]["ApproximateReceiveCount"]))
     except (ValueError, KeyError, TypeError):
@@ -70,12 +73,17 @@ def _read(raw: dict[str, Any]) -> Record | None:
 async def _one(services: Services, record: Record) -> list[str]:
     body = record.body
     try:
-        if body["kind"] == "deliver":
-            await services.deliver(body["tenant"], body["id"], body["attempt"])
-        elif body["kind"] == "clear":
-            await services.furnish.clear(body["tenant"], body["store"])
-        else:
-            await services.forget.whole_session(body["tenant"], body["session"])
+        match body["kind"]:
+            case "deliver":
+                await services.deliver(body["tenant"], body["id"], body["attempt"])
+            case "clear":
+                await services.furnish.clear(body["tenant"], body["store"])
+            case "recalled":
+                await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
+            case "extract":
+                return await _extract(services, record)
+            case _:
+                await services.forget.whole_session(body["tenant"], body["session"])
     except CommonplaceError as error:
         log.warning("message failed", extra={"message_id": record.id, "kind": body["kind"], "reason": error.message})
         return [record.id]
@@ -83,6 +91,16 @@ async def _one(services: Services, record: Record) -> list[str]:
         log.exception("message failed unexpectedly", extra={"message_id": record.id, "kind": body["kind"]})
         return [record.id]
     return []
+
+
+async def _extract(services: Services, record: Record) -> list[str]:
+    """Makes memories of the events that the record names. It comes again while some are not done; after the last attempt
+    the sweeper sends others for them."""
+    body, last = record.body, _is_last(services, record)
+    left = await services.distill(body["tenant"], body["organization"], body["ids"], last=last)
+    if left:
+        log.warning("events not done yet", extra={"message_id": record.id, "left": left})
+    return [record.id] if left and not last else []
 
 
 async def _embed(services: Services, records: Sequence[Record]) -> list[str]:

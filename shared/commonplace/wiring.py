@@ -12,11 +12,14 @@ from commonplace.core.browse import Browse
 from commonplace.core.converse import Converse
 from commonplace.core.cursor import Cursors
 from commonplace.core.deliver import Deliver
+from commonplace.core.distill import Distill
 from commonplace.core.embed import Embed
 from commonplace.core.enlist import Enlist
+from commonplace.core.extraction import RuleExtractor
 from commonplace.core.forget import Forget
 from commonplace.core.furnish import Furnish
 from commonplace.core.gauge import Gauge
+from commonplace.core.ingest import Ingest
 from commonplace.core.nearest import Nearest
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
@@ -29,6 +32,7 @@ from commonplace.core.search import Search, Tuning
 from commonplace.core.shelve import Shelve
 from commonplace.core.subscribe import Subscribe
 from commonplace.core.sweep import Sweep
+from commonplace.core.usage import Tally
 from commonplace.dialects.relay import webhook as relay_webhook
 from commonplace.engines import Engines, opened
 from commonplace.http.host import Host
@@ -40,11 +44,13 @@ from commonplace.ports.table import Key
 from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
+from commonplace.rows.events import Events
 from commonplace.rows.lengths import VectorLengths
 from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.stores import Stores
+from commonplace.rows.usage import Usages
 from commonplace.rows.webhooks import Deliveries, Webhooks
 from commonplace.settings import Settings, read
 
@@ -82,6 +88,10 @@ class Services:
     @cached_property
     def _stores(self) -> Stores:
         return Stores(self.engines.table)
+
+    @cached_property
+    def _usages(self) -> Usages:
+        return Usages(self.engines.table)
 
     @cached_property
     def _webhooks(self) -> Webhooks:
@@ -177,6 +187,27 @@ class Services:
         )
 
     @cached_property
+    def events(self) -> Events:
+        """The rows of events."""
+        return Events(self.engines.table)
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """Taking in events."""
+        return Ingest(self.events, self.engines.embedding_queue, self.clock, self.ids)
+
+    @cached_property
+    def distill(self) -> Distill:
+        """From events to memories."""
+        rules = RuleExtractor()
+        return Distill(self.events, self.memories, self.remember, rules, rules, self._usages, self.clock)
+
+    @cached_property
+    def tally(self) -> Tally:
+        """What is used."""
+        return Tally(self._usages)
+
+    @cached_property
     def browse(self) -> Browse:
         """Reading back."""
         return Browse(self.memories, self._cursors, self.clock)
@@ -258,6 +289,7 @@ class Services:
             self.memories,
             self._deliveries,
             self._stores,
+            self.events,
             self.forget,
             self.notify,
             self.engines.embedding_queue,

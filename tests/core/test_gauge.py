@@ -8,7 +8,6 @@ import pytest
 
 from commonplace.core.gauge import MOST_REMEMBERED, Gauge
 from commonplace.core.remember import Remembered
-from commonplace.core.retry import TRIES
 from commonplace.model.errors import CommonplaceError, Conflict, Invalid, Unavailable
 from commonplace.model.scope import Scope
 from commonplace.ports.table import ConditionFailed, Item, Key, Query, Scanned, Slice, Table, Write
@@ -197,7 +196,7 @@ async def test_a_conflict_that_stays_is_the_error_of_its_own_memories(world: Wor
     assert isinstance(first, Conflict)
     assert isinstance(second, Remembered)
     assert isinstance(third, Conflict)
-    assert table.refused == TRIES
+    assert table.refused == 16 + 64 + 1
     with pytest.raises(Conflict):
         await remember.later(TENANT, drafts[0])
     assert await known(world, "a") == (set(), set())

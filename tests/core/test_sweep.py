@@ -15,7 +15,7 @@ from world import OTHER_TENANT, TENANT, World
 
 pytestmark = pytest.mark.anyio
 
-NOTHING = Swept(0, 0, 0, 0)
+NOTHING = Swept(0, 0, 0, 0, 0)
 
 
 async def lost(world: World, content: str, tenant: str = TENANT) -> Memory:
@@ -43,13 +43,13 @@ async def test_what_is_still_on_its_ordinary_way_is_left_alone(world: World) -> 
     world.clock.advance(59)
     assert await world.services.sweep() == NOTHING
     world.clock.advance(2)
-    assert await world.services.sweep() == Swept(1, 0, 0, 0)
+    assert await world.services.sweep() == Swept(1, 0, 0, 0, 0)
 
 
 async def test_after_a_crash_everything_open_can_be_taken_on_at_once(world: World) -> None:
     await lost(world, "first")
     world.clock.advance(1)
-    assert await world.services.sweep(timedelta(0)) == Swept(1, 0, 0, 0)
+    assert await world.services.sweep(timedelta(0)) == Swept(1, 0, 0, 0, 0)
 
 
 async def test_what_is_pending_is_finished_for_every_tenant(world: World) -> None:
@@ -94,7 +94,7 @@ async def test_what_has_expired_leaves_rows_and_index(world: World) -> None:
     world.clock.advance(11)
     assert memory.id in {id for id, _ in await documents(world)}
 
-    assert await world.services.sweep() == Swept(0, 1, 0, 0)
+    assert await world.services.sweep() == Swept(0, 1, 0, 0, 0)
 
     assert {id for id, _ in await documents(world)} == {later.id, other.id}
     page = await world.services.browse.page(TENANT, EVERYTHING, limit=10)
@@ -139,7 +139,14 @@ async def test_what_is_changed_or_deleted_during_the_sweep_is_left_as_it_is(worl
     memories = Overtaken(world, deleted=deleted)
     deliveries = Deliveries(world.table)
     sweep = Sweep(
-        memories, deliveries, Stores(world.table), services.forget, services.notify, world.embedding_queue, world.clock
+        memories,
+        deliveries,
+        Stores(world.table),
+        services.events,
+        services.forget,
+        services.notify,
+        world.embedding_queue,
+        world.clock,
     )
 
     assert await sweep() == NOTHING

@@ -52,6 +52,11 @@ STATUSES = {
     "create_v1_broken": 400,
     "create_v2": 202,
     "double_slash": 200,
+    "edge_create": 201,
+    "edge_get": 404,
+    "edge_health": 200,
+    "edge_list": 200,
+    "edge_search": 200,
     "health": 200,
     "key_create": 201,
     "memory_delete": 404,
@@ -195,7 +200,7 @@ def test_what_one_function_writes_the_worker_makes_searchable_and_others_find(st
 def test_each_event_is_answered_by_the_function_that_it_is_for(stack: Stack) -> None:
     assert {name: stack.invoke(name)["statusCode"] for name in STATUSES} == STATUSES
     assert {name: len(stack.invoke(name)["batchItemFailures"]) for name in FAILURES} == FAILURES
-    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries", "stores"}
+    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries", "stores", "events"}
 
 
 def test_each_event_has_its_answer_here() -> None:

@@ -1,181 +1,102 @@
-"""What Cognipeer's requests cost, in calls to the engines and in rows: counted, not timed."""
+"""What Cognipeer's requests cost, in calls to the engines and in rows."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
-from commonplace.model.document import Document, Findings, Probe, Removal
-from commonplace.model.filter import Filter
-from commonplace.model.space import Space
-from commonplace.ports.embedder import Calibration, Embedder
-from commonplace.ports.index import Index, Outcome
-from commonplace.ports.queue import Message, Queue
-from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
-from commonplace.wiring import Services
-from gateway import Gateway, applications
-from world import KEY, TEMPLATE, Client, World
+from bill import Bill, Till, counted
+from commonplace.model.document import Document
+from world import World
 
 pytestmark = pytest.mark.anyio
 
 STORES = "/api/client/v1/memory/stores"
 STORE = f"{STORES}/mem-k"
 MEMORIES = f"{STORE}/memories"
-
-
-class Bill:
-    """Calls by the method that was called, and how many things each kind of call was about."""
-
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.things: Counter[str] = Counter()
-
-    def note(self, call: str, things: int) -> None:
-        self.calls[call] += 1
-        self.things[call] += things
-
-    def take(self) -> "Bill":
-        """What was noted until now; from here on it starts anew."""
-        taken = Bill()
-        taken.calls, self.calls = self.calls, taken.calls
-        taken.things, self.things = self.things, taken.things
-        return taken
-
-
-class CountedTable(Table):
-    def __init__(self, inner: Table, bill: Bill) -> None:
-        self.inner, self.bill = inner, bill
-
-    async def get(self, key: Key) -> Item | None:
-        self.bill.note("get", 1)
-        return await self.inner.get(key)
-
-    async def batch_get(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        self.bill.note("batch_get", len(set(keys)))
-        return await self.inner.batch_get(keys)
-
-    async def transact(self, writes: Sequence[Write]) -> None:
-        self.bill.note("transact", len(writes))
-        await self.inner.transact(writes)
-
-    async def query(self, query: Query) -> Slice:
-        found = await self.inner.query(query)
-        self.bill.note("query", len(found.keys))
-        return found
-
-    async def scan(self, after: str | None, limit: int) -> Scanned:
-        raise AssertionError(f"no function may scan ({limit} rows after {after})")
-
-
-class CountedIndex(Index):
-    def __init__(self, inner: Index, bill: Bill) -> None:
-        self.inner, self.bill = inner, bill
-
-    async def upsert(self, space: Space, documents: Sequence[Document]) -> list[Outcome]:
-        self.bill.note("upsert", len(documents))
-        return await self.inner.upsert(space, documents)
-
-    async def delete(self, space: Space, removals: Sequence[Removal]) -> list[Outcome]:
-        self.bill.note("delete", len(removals))
-        return await self.inner.delete(space, removals)
-
-    async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
-        self.bill.note("search", probe.k)
-        return await self.inner.search(space, probe, filter)
-
-    async def spaces(self) -> list[Space]:
-        return await self.inner.spaces()
-
-    async def renew(self, space: Space) -> None:
-        await self.inner.renew(space)
-
-    async def retire(self, space: Space) -> None:
-        await self.inner.retire(space)
-
-
-class CountedEmbedder(Embedder):
-    def __init__(self, inner: Embedder, bill: Bill) -> None:
-        self.inner, self.bill = inner, bill
-
-    @property
-    def space(self) -> Space:
-        return self.inner.space
-
-    @property
-    def window(self) -> int:
-        return self.inner.window
-
-    @property
-    def calibration(self) -> Calibration:
-        return self.inner.calibration
-
-    def tokens(self, text: str) -> list[tuple[int, int]]:
-        return self.inner.tokens(text)
-
-    async def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
-        self.bill.note("embed", len(texts))
-        return await self.inner.embed(texts)
-
-
-class CountedQueue(Queue):
-    def __init__(self, inner: Queue, bill: Bill) -> None:
-        self.inner, self.bill = inner, bill
-
-    async def send(self, messages: Sequence[Message]) -> list[str | None]:
-        self.bill.note("send", len(messages))
-        return await self.inner.send(messages)
-
-    async def redrive(self) -> int:
-        return await self.inner.redrive()
-
-
-class Till:
-    """A client whose every call is on the bill."""
-
-    def __init__(self, client: Client, bill: Bill) -> None:
-        self.client = client
-        self.bill = bill
-
-    async def __call__(self, method: str, path: str, body: object = None, *, expect: int = 200) -> dict[str, Any]:
-        self.bill.take()
-        self.answer = await self.client(method, path, body, expect=expect)
-        return self.answer
-
-    async def cost(self, method: str, path: str, body: object = None, *, expect: int = 200) -> Bill:
-        """What one request costs, once the caller's key is known."""
-        await self(method, path, body, expect=expect)
-        return self.bill.take()
+FEW, MANY = 100, 1_500
+READS = ("get", "batch_get", "query", "search")
 
 
 @pytest.fixture
 async def till(world: World) -> AsyncIterator[Till]:
-    bill = Bill()
-    embedder = CountedEmbedder(world.embedder, bill)
-    engines = replace(
-        world.services.engines,
-        table=CountedTable(world.table, bill),
-        index=CountedIndex(world.index, bill),
-        embedding_queue=CountedQueue(world.embedding_queue, bill),
-        embedder=lambda: embedder,
-    )
-    services = Services(world.services.settings, engines, world.clock, world.ids)
-    transport = httpx.ASGITransport(Gateway(TEMPLATE, applications(TEMPLATE, services)))
-    headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as http:
-        till = Till(Client(http), bill)
+    async with counted(world) as till:
         order = {"name": "K", "vectorProviderKey": "p", "embeddingModelKey": "m"}
         await till("POST", STORES, order, expect=201)
         yield till
 
 
-def batch(count: int, start: int = 0, **parts: str) -> dict[str, Any]:
-    """So many memories, each of its own; what ``{}`` stands for in the parts is the number of each."""
-    return {
-        "memories": [
-            {"content": f"memory number {n}", **{name: value.format(n) for name, value in parts.items()}}
-            for n in range(start, start + count)
-        ]
-    }
+def batch(count: int, start: int = 0, **parts: object) -> dict[str, Any]:
+    return {"memories": [{"content": f"memory {number}", **parts} for number in range(start, start + count)]}
+
+
+async def filled(till: Till, start: int, end: int, **parts: object) -> None:
+    for number in range(start, end, 100):
+        await till("POST", f"{MEMORIES}/batch", batch(min(100, end - number), number, **parts), expect=201)
+
+
+def read(bill: Bill) -> dict[str, tuple[int, int]]:
+    """How often each read was made, and of how many things."""
+    return {name: (bill.calls[name], bill.things[name]) for name in READS}
+
+
+@pytest.mark.parametrize("where", ["", "&scope=user", "&scope=user&scopeId=u", "&scope=agent&scopeId=a"])
+async def test_a_page_costs_the_same_however_many_memories_there_are(till: Till, where: str) -> None:
+    parts = dict(each.split("=") for each in where.split("&") if each)
+    page = f"{MEMORIES}?limit=20{where}"
+    await filled(till, 0, FEW, **parts)
+    before = await till.cost("GET", page)
+    await filled(till, FEW, MANY, **parts)
+    after = await till.cost("GET", page)
+    assert read(after) == read(before)
+    assert (await till("GET", page))["total"] == MANY
+    assert before.things["batch_get"] <= 3 * 20
+
+
+async def test_a_page_of_a_user_reads_no_memories_of_others(till: Till) -> None:
+    await filled(till, 0, 20, scope="user", scopeId="u")
+    page = f"{MEMORIES}?scope=user&scopeId=u&limit=20"
+    alone = await till.cost("GET", page)
+    await filled(till, 20, MANY, scope="user", scopeId="other")
+    assert read(await till.cost("GET", page)) == read(alone)
+
+
+async def test_a_store_says_how_many_memories_it_has_without_counting_them(till: Till) -> None:
+    await filled(till, 0, FEW)
+    before = await till.cost("GET", STORE)
+    await filled(till, FEW, MANY)
+    after = await till.cost("GET", STORE)
+    assert read(after) == read(before)
+    assert sum(after.things[name] for name in READS) <= 4
+    assert (await till("GET", STORE))["store"]["memoryCount"] == MANY
+
+
+async def test_a_batch_of_a_hundred_is_a_few_calls_to_each_engine(till: Till) -> None:
+    await filled(till, 0, 1)
+    bill = await till.cost("POST", f"{MEMORIES}/batch", batch(100, 1), expect=201)
+    assert bill.calls["embed"] == 1
+    assert bill.calls["upsert"] == 1
+    assert bill.things["upsert"] == 100
+    # The memories and their claims, a hundred writes a transaction at most; then each is marked as ready with its vectors.
+    assert bill.calls["transact"] <= 4 + 100
+    assert bill.calls["get"] + bill.calls["batch_get"] + bill.calls["query"] <= 10
+
+
+async def test_a_batch_of_what_is_there_already_embeds_and_indexes_nothing(till: Till) -> None:
+    await filled(till, 0, 100)
+    bill = await till.cost("POST", f"{MEMORIES}/batch", batch(100), expect=201)
+    assert (bill.calls["embed"], bill.calls["upsert"]) == (0, 0)
+
+
+async def test_a_search_is_one_question_to_the_index_and_one_batch_of_rows(till: Till) -> None:
+    await filled(till, 0, MANY)
+    bill = await till.cost("POST", f"{STORE}/search", {"query": "memory 7", "topK": 10})
+    assert (bill.calls["search"], bill.calls["embed"]) == (1, 1)
+    assert bill.calls["batch_get"] <= 2
+
+
+async def test_no_page_of_a_list_asks_the_index(till: Till) -> None:
+    await filled(till, 0, FEW)
+    bill = await till.cost("GET", f"{MEMORIES}?search=memory&tags=t")
+    assert (bill.calls["search"], bill.calls["embed"]) == (0, 0)
+    assert not any(isinstance(thing, Document) for thing in bill.things)

@@ -97,7 +97,14 @@ COGNIPEER = [
     Case("cognipeer_recall", "recall", 200, lambda body: CONTENT in body["context"]),
     Case("cognipeer_unknown_route", "account", 404, lambda body: body == {"error": "Route not found."}),
 ]
-HTTP = [*RELAY, *COGNIPEER]
+EDGE = [
+    Case("edge_create", "create", 201, lambda body: body["memory"]["vector_id"] == f"mem_{body['memory']['id']}"),
+    Case("edge_search", "search", 200, lambda body: body == {"mode": "vectorize", "matches": []}),
+    Case("edge_list", "memories", 200, lambda body: body == {"memories": []}),
+    Case("edge_get", "memories", 200, lambda body: body["memory"]["organization_id"] == TENANT),
+    Case("edge_health", "account", 200, lambda body: body["service"] == "memo-st-api" and len(body) == 3),
+]
+HTTP = [*RELAY, *COGNIPEER, *EDGE]
 OTHERS = {"embed", "embed_last_try", "deliver", "forget", "clear", "mixed", "sweep"}
 OTHERS |= {"provision_create", "provision_update", "provision_delete"}  # tests/functions/test_provision.py
 
@@ -266,7 +273,7 @@ async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world
 
 async def test_a_sweep_puts_back_what_was_left_for_a_minute(world: World) -> None:
     await known(world, State.PENDING)
-    assert await sweep(world.services) == {"pending": 0, "expired": 0, "deliveries": 0, "stores": 0}
+    assert await sweep(world.services) == {"pending": 0, "expired": 0, "deliveries": 0, "stores": 0, "events": 0}
     world.clock.advance(61)
     assert (await sweep(world.services))["pending"] == 1
     await world.work()

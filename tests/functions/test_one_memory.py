@@ -1,11 +1,13 @@
 """One memory behind all APIs: what is written through one is found, read, changed and deleted through each other.
 
-Another API is another entry of ``APIS``, and of ``WAYS`` for each of its ways of writing.
+Another API is another entry of ``APIS``, and of ``WAYS`` for each of its ways of writing. What an API has no word for is
+not asked of it: the edge API cannot look for a user, an agent or a session, and neither changes nor deletes. To it a memory
+of an API without organizations belongs to the one that has the tenant's name.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
 from typing import Any, Protocol
@@ -13,8 +15,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from steps import documents, row
-from world import OTHER_KEY, Client, World
+from commonplace.rows.listing import BUDGET
+from commonplace.rows.memory_writes import Entry
+from steps import UNKNOWN, documents, row
+from world import OTHER_KEY, TENANT, Client, World
 
 pytestmark = pytest.mark.anyio
 
@@ -23,6 +27,8 @@ METADATA = {"source": "crm", "nested": {"deep": [1, 2.5, None, "é"]}, "count": 
 PARTS = ("user", "agent", "session")
 NAMES = ["u-1", "Ünï 🫖", "a/b#c%d", "0b8f6f0e-7f7e-4b55-9d0c-7f2f6b1a2c3d", "0"]
 UUID = NAMES[3]
+PLAIN = 0.5
+"""The importance of what was written by an API without a word for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +58,13 @@ class Seen:
 
 
 class Api(Protocol):
-    """An API, as far as it knows memories of the store that all share."""
+    """An API, as far as it knows memories of the store that all share. ``parts`` are those that it can look for."""
 
     has_tags: bool
+    has_importance: bool
+    parts: Sequence[str]
+    changes: bool
+    """Whether it can change and delete."""
 
     async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
         """What a search finds, best first."""
@@ -85,6 +95,9 @@ class Relay:
     """MemoryRelay."""
 
     has_tags = False
+    has_importance = True
+    parts: Sequence[str] = PARTS
+    changes = True
 
     async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
         body = {"query": query, **self.where(part)}
@@ -95,7 +108,9 @@ class Relay:
         return [self._seen(each) for each in found["data"]]
 
     async def read(self, client: Client, id: str) -> Seen | None:
-        body = await answered(client, f"/v1/memories/{id}")
+        body = await answered(
+            client, f"/relay/v1/memories/{id}"
+        )  # the shared path shows a memory of edge's as edge does
         return None if body is None else self._seen(body)
 
     async def change(self, client: Client, id: str, content: str) -> None:
@@ -127,6 +142,9 @@ class Cognipeer:
     """Cognipeer's store ``default``."""
 
     has_tags = True
+    has_importance = True
+    parts: Sequence[str] = PARTS
+    changes = True
 
     def __init__(self, store: str = "default") -> None:
         self.memories = f"{COGNIPEER}/{store}/memories"
@@ -175,14 +193,64 @@ class Cognipeer:
         )
 
 
+class Edge:
+    """The edge API, in one organization."""
+
+    has_tags = False
+    has_importance = False
+    parts: Sequence[str] = ()
+    changes = False
+
+    def __init__(self, organization: str = TENANT, prefix: str = "/edge") -> None:
+        self.organization = organization
+        self.memories = f"{prefix}/v1/memories"
+
+    async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
+        """The most recent: this API searches by its callers' own vectors."""
+        assert part is None
+        body = {"organizationId": self.organization, "query": query, "limit": 100}
+        found = await client("POST", f"{self.memories}/search", body)
+        assert found["mode"] == "d1"
+        return [self._seen(match["memory"]) for match in found["matches"]]
+
+    async def listed(self, client: Client, part: tuple[str, str] | None = None) -> list[Seen]:
+        assert part is None
+        where = urlencode({"organizationId": self.organization, "limit": 100})
+        return [self._seen(each) for each in (await client("GET", f"{self.memories}?{where}"))["memories"]]
+
+    async def read(self, client: Client, id: str) -> Seen | None:
+        body = await answered(client, f"{self.memories}/{id}")
+        return None if body is None else self._seen(body["memory"])
+
+    async def change(self, client: Client, id: str, content: str) -> None:
+        await client("PATCH", f"{self.memories}/{id}", {"content": content}, expect=404)
+
+    async def delete(self, client: Client, id: str) -> None:
+        await client("DELETE", f"{self.memories}/{id}", expect=404)
+
+    async def count(self, client: Client) -> int:
+        return len(await self.listed(client))
+
+    @staticmethod
+    def _seen(memory: dict[str, Any]) -> Seen:
+        return Seen(
+            id=memory["id"],
+            content=memory["content"],
+            metadata=memory["metadata"],
+            created=_seconds(memory["created_at"]),
+            updated=_seconds(memory["updated_at"]),
+        )
+
+
 def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
 
 class Way(Protocol):
-    """A way of writing one memory; returns its id."""
+    """A way of writing one memory; returns its id. ``parts`` are those that it has words for."""
 
     api: Api
+    parts: Sequence[str]
 
     async def __call__(self, world: World, client: Client, said: Said) -> str:
         """Writes."""
@@ -192,6 +260,7 @@ class RelayNow:
     """MemoryRelay, searchable when it answers."""
 
     api: Api = Relay()
+    parts: Sequence[str] = PARTS
 
     async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
         return str((await client("POST", "/v1/memories", self.body(said)))["id"])
@@ -223,6 +292,7 @@ class CognipeerOne:
     """Cognipeer's add."""
 
     api: Api = Cognipeer()
+    parts: Sequence[str] = PARTS
 
     async def __call__(self, world: World, client: Client, said: Said) -> str:  # noqa: ARG002 - a way takes a world
         body = self.body(said)
@@ -244,23 +314,67 @@ class CognipeerBatch(CognipeerOne):
         return str((await client("GET", f"{COGNIPEER}/default/memories?limit=1"))["items"][0]["_id"])
 
 
-APIS: list[Api] = [Relay(), Cognipeer()]
-WAYS: list[Way] = [RelayNow(), RelayLater(), RelayBatch(), CognipeerOne(), CognipeerBatch()]
-PAIRS = [pytest.param(way, api, id=f"{type(way).__name__} to {type(api).__name__}") for way, api in product(WAYS, APIS)]
+class EdgeOne:
+    """The edge API's create, made searchable by the worker."""
+
+    api: Api = Edge()
+    parts: Sequence[str] = ("user", "agent")
+    vector: Sequence[float] | None = None
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:
+        id = str((await client("POST", "/edge/v1/memories", self.body(said), expect=201))["memory"]["id"])
+        assert await world.work() == [{"batchItemFailures": []}]
+        return id
+
+    def body(self, said: Said) -> dict[str, Any]:
+        parts = {"user": "somebody", "agent": "an-agent", **({} if said.part is None else dict([said.part]))}
+        names = {"subjectId": parts["user"], "agentId": parts["agent"], "namespace": "n"}
+        facts = {"content": said.content, "metadata": said.metadata, "embedding": self.vector}
+        return {"organizationId": TENANT, **names, **facts}
+
+
+class EdgeVector(EdgeOne):
+    """The edge API's create, with a vector of the caller's."""
+
+    vector = (0.012, 0.034, 0.056)
+
+
+APIS: list[Api] = [Relay(), Cognipeer(), Edge()]
+ASKED: list[Api] = [api for api in APIS if api.parts]
+WAYS: list[Way] = [RelayNow(), RelayLater(), RelayBatch(), CognipeerOne(), CognipeerBatch(), EdgeOne(), EdgeVector()]
+
+
+def name(thing: object) -> str:
+    return type(thing).__name__
+
+
+PAIRS = [pytest.param(way, api, id=f"{name(way)} to {name(api)}") for way, api in product(WAYS, APIS)]
+CHANGES = [pytest.param(way, api, id=f"{name(way)} by {name(api)}") for way, api in product(WAYS, APIS) if api.changes]
+PLACES = [
+    pytest.param(way, api, part, id=f"{name(way)} to {name(api)} of a {part}")
+    for way, api, part in product(WAYS, APIS, PARTS)
+    if part in way.parts and part in api.parts
+]
 
 
 def shown(said: Said, way: Way, seen: Seen, at: int) -> Seen:
     """What an API has to show of what was said, in the words that it has."""
     tags = None if seen.tags is None else said.tags if way.api.has_tags else ()
+    importance = said.importance if way.api.has_importance else PLAIN
     return Seen(
         id=seen.id,
         content=said.content,
         metadata=said.metadata,
-        importance=said.importance,
+        importance=None if seen.importance is None else importance,
         tags=tags,
         created=at,
         updated=None if seen.updated is None else at,
     )
+
+
+def asked_of(api: Api, part: tuple[str, str] | None) -> tuple[str, str] | None:
+    """The part that can be asked of an API: all that it has, if it has no word for it."""
+    return part if part is not None and part[0] in api.parts else None
 
 
 @pytest.mark.parametrize(("way", "api"), PAIRS)
@@ -288,8 +402,7 @@ async def test_what_is_written_through_one_is_found_listed_and_read_through_each
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-@pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize(("way", "api"), PAIRS)
+@pytest.mark.parametrize(("way", "api", "part"), PLACES)
 async def test_a_part_of_the_scope_is_the_same_in_all_apis(
     world: World, client: Client, way: Way, api: Api, part: str, name: str
 ) -> None:
@@ -306,16 +419,18 @@ async def test_a_part_of_the_scope_is_the_same_in_all_apis(
         assert {seen.id for seen in await find(None)} == {mine, other, nobody}
 
 
-@pytest.mark.parametrize(("way", "api"), PAIRS)
-async def test_a_user_and_a_session_may_be_named_by_a_uuid(world: World, client: Client, way: Way, api: Api) -> None:
+@pytest.mark.parametrize(("way", "api", "part"), [place for place in PLACES if place.values[2] != "agent"])
+async def test_a_user_and_a_session_may_be_named_by_a_uuid(
+    world: World, client: Client, way: Way, api: Api, part: str
+) -> None:
     session = (await client("POST", "/v1/sessions", {}, expect=201))["id"]
-    for part in (("user", UUID), ("session", session)):
-        id = await way(world, client, Said(part=part))
-        assert [seen.id for seen in await api.search(client, "red kettle", part)] == [id]
-        assert [seen.id for seen in await api.listed(client, part)] == [id]
+    place = (part, UUID if part == "user" else session)
+    id = await way(world, client, Said(part=place))
+    assert [seen.id for seen in await api.search(client, "red kettle", place)] == [id]
+    assert [seen.id for seen in await api.listed(client, place)] == [id]
 
 
-@pytest.mark.parametrize("reader", APIS, ids=lambda api: type(api).__name__)
+@pytest.mark.parametrize("reader", ASKED, ids=name)
 async def test_an_agent_named_by_a_uuid_is_known_to_all_from_its_first_memory_on(
     world: World, client: Client, reader: Api
 ) -> None:
@@ -357,12 +472,12 @@ async def test_a_memory_of_many_parts_is_found_by_each_of_them(client: Client) -
     parts = {"user_id": "u1", "session_id": "s1"}
     id = (await client("POST", "/v1/memories", {"agent_id": "a1", "content": "The red kettle", **parts}))["id"]
     for part in (("user", "u1"), ("agent", "a1"), ("session", "s1")):
-        for api in APIS:
+        for api in ASKED:
             assert [seen.id for seen in await api.search(client, "kettle", part)] == [id]
             assert [seen.id for seen in await api.listed(client, part)] == [id]
 
 
-@pytest.mark.parametrize(("way", "api"), PAIRS)
+@pytest.mark.parametrize(("way", "api"), CHANGES)
 async def test_a_change_through_one_is_seen_through_all(world: World, client: Client, way: Way, api: Api) -> None:
     id = await way(world, client, Said(part=("user", "u1")))
     created = int(world.clock.now().timestamp())
@@ -375,24 +490,26 @@ async def test_a_change_through_one_is_seen_through_all(world: World, client: Cl
             "The herring is blue", METADATA, created, created + 9,
         )  # fmt: skip
         assert seen.tags in (None, Said().tags if way.api.has_tags else ())
-        assert [each.id for each in await reader.search(client, "blue herring", ("user", "u1"))] == [id]
+        found = await reader.search(client, "blue herring", asked_of(reader, ("user", "u1")))
+        assert [each.id for each in found] == [id]
 
 
-@pytest.mark.parametrize(("way", "api"), PAIRS)
+@pytest.mark.parametrize(("way", "api"), CHANGES)
 async def test_what_is_deleted_through_one_is_gone_for_all(world: World, client: Client, way: Way, api: Api) -> None:
-    id = await way(world, client, Said(part=("session", "s1")))
-    kept = await way(world, client, Said(content="The red kettle stays", part=("session", "s1")))
+    place = (way.parts[-1], "s1")
+    id = await way(world, client, Said(part=place))
+    kept = await way(world, client, Said(content="The red kettle stays", part=place))
     await api.delete(client, id)
     for reader in APIS:
         assert await reader.read(client, id) is None
-        for part in (None, ("session", "s1")):
+        for part in (None, asked_of(reader, place)):
             assert [seen.id for seen in await reader.search(client, "red kettle", part)] == [kept]
             assert [seen.id for seen in await reader.listed(client, part)] == [kept]
         assert await reader.count(client) == 1
     assert {memory for memory, _ in await documents(world)} == {kept}
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+@pytest.mark.parametrize("way", [way for way in WAYS if "session" in way.parts], ids=name)
 async def test_a_session_that_relay_deletes_takes_everybodys_memories_with_it(
     world: World, client: Client, way: Way
 ) -> None:
@@ -405,7 +522,7 @@ async def test_a_session_that_relay_deletes_takes_everybodys_memories_with_it(
         assert await reader.search(client, "red kettle") == []
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+@pytest.mark.parametrize("way", WAYS, ids=name)
 async def test_a_bulk_deletion_takes_everybodys_memories_of_a_scope(world: World, client: Client, way: Way) -> None:
     id = await way(world, client, Said(part=("user", "u1")))
     kept = await way(world, client, Said(part=("user", "u2")))
@@ -417,13 +534,13 @@ async def test_a_bulk_deletion_takes_everybodys_memories_of_a_scope(world: World
 
 
 @pytest.mark.parametrize("status", ["archived", "expired"])
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+@pytest.mark.parametrize("way", WAYS, ids=name)
 async def test_what_cognipeer_archives_relay_finds_only_when_asked_for(
     world: World, client: Client, way: Way, status: str
 ) -> None:
     id = await way(world, client, Said())
     await client("PATCH", f"{COGNIPEER}/default/memories/{id}", {"status": status})
-    for api in APIS:
+    for api in ASKED:
         assert await api.search(client, "red kettle") == []
         assert [seen.id for seen in await api.listed(client)] == [id]
     asked = {"query": "red kettle", "include_archived": True}
@@ -433,7 +550,7 @@ async def test_what_cognipeer_archives_relay_finds_only_when_asked_for(
         assert [seen.id for seen in await api.search(client, "red kettle")] == [id]
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: type(way).__name__)
+@pytest.mark.parametrize("way", WAYS, ids=name)
 async def test_the_context_of_each_api_has_what_any_wrote(world: World, client: Client, way: Way) -> None:
     said = Said(part=("user", "u1"))
     await way(world, client, said)
@@ -453,7 +570,7 @@ async def test_what_another_store_holds_is_in_that_store_alone(
     body = CognipeerOne.body(Said(part=part))
     id = (await client("POST", other.memories, body, expect=201))["memory"]["_id"]
     for api in APIS:
-        for where in dict.fromkeys((None, part)):
+        for where in dict.fromkeys((None, asked_of(api, part))):
             assert await api.search(client, "red kettle", where) == []
             assert await api.listed(client, where) == []
         assert await api.count(client) == 0
@@ -476,3 +593,148 @@ async def test_another_tenant_sees_nothing_through_any_api(world: World, client:
             assert await api.listed(stranger) == []
             assert [await api.read(stranger, id) for id in ids] == [None] * len(ids)
             assert await api.count(stranger) == 0
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_edge_neither_changes_nor_deletes_what_any_wrote(world: World, client: Client, way: Way) -> None:
+    id = await way(world, client, Said())
+    before = await row(world, id)
+    edge = Edge()
+    await edge.change(client, id, "The herring is blue")
+    await edge.delete(client, id)
+    assert await row(world, id) == before
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_edge_shows_what_any_wrote_in_the_organization_that_has_the_tenants_name(
+    world: World, client: Client, way: Way
+) -> None:
+    id = await way(world, client, Said())
+    for prefix in ("/edge", ""):
+        assert [seen.id for seen in await Edge(prefix=prefix).listed(client)] == [id]
+        assert [seen.id for seen in await Edge(prefix=prefix).search(client, "")] == [id]
+        for other in ("org", "", TENANT.upper(), f"{TENANT} ", "default"):
+            path = f"{prefix}/v1/memories/{id}?{urlencode({'organizationId': other})}"
+            assert await answered(client, path) is None
+            if other:
+                assert await Edge(other, prefix).listed(client) == []
+                assert await Edge(other, prefix).search(client, "") == []
+        shown = await answered(client, f"{prefix}/v1/memories/{id}?organizationId={TENANT}")
+        assert shown is not None
+        assert shown["memory"]["organization_id"] == TENANT
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_edge_shows_whose_a_memory_is_as_far_as_its_writer_said(world: World, client: Client, way: Way) -> None:
+    for part in way.parts:
+        id = await way(world, client, Said(part=(part, "Ünï 🫖")))
+        body = await answered(client, f"/edge/v1/memories/{id}")
+        assert body is not None
+        memory = body["memory"]
+        named = {"user": memory["subject_id"], "agent": memory["agent_id"]}
+        assert part not in named or named[part] == "Ünï 🫖"
+        of_relay, of_edge = isinstance(way.api, Relay), isinstance(way.api, Edge)
+        assert (memory["subject_id"] is None) is (part != "user" and not of_edge)
+        assert (memory["agent_id"] is None) is (part != "agent" and not of_edge and not of_relay)
+        assert memory["namespace"] == ("n" if of_edge else None)
+        assert memory["vector_id"] == (f"mem_{id}" if isinstance(way, EdgeVector) else None)
+
+
+async def test_a_project_of_memoryrelays_is_edges_namespace(client: Client) -> None:
+    body = {"agent_id": "a1", "content": "The red kettle", "project": "northrelay", "user_id": "u1"}
+    id = (await client("POST", "/v1/memories", body))["id"]
+    await client("POST", "/v1/memories", {**body, "project": "southrelay"})
+    found = await client("GET", f"/edge/v1/memories?organizationId={TENANT}&namespace=northrelay")
+    assert [(memory["id"], memory["namespace"]) for memory in found["memories"]] == [(id, "northrelay")]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_no_memory_without_a_vector_of_its_own_is_near_to_one(world: World, client: Client, way: Way) -> None:
+    id = await way(world, client, Said())
+    for length in (3, world.embedder.space.dimension):
+        body = {"organizationId": TENANT, "queryEmbedding": [0.5] * length}
+        found = (await client("POST", "/edge/v1/memories/search", body))["matches"]
+        assert [match["memory"]["id"] for match in found] == (
+            [id] if length == 3 and isinstance(way, EdgeVector) else []
+        )
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_cognipeer_and_edge_agree_on_the_millisecond(world: World, client: Client, way: Way) -> None:
+    world.clock.advance(61.7891)
+    id = await way(world, client, Said())
+    world.clock.advance(3.2104)
+    await Cognipeer().change(client, id, "The herring is blue")
+    item = await client("GET", f"{COGNIPEER}/default/memories/{id}")
+    memory = (await client("GET", f"/edge/v1/memories/{id}"))["memory"]
+    assert (memory["created_at"], memory["updated_at"]) == (item["createdAt"], item["updatedAt"])
+    assert memory["created_at"].endswith(".789Z")
+    assert memory["updated_at"].endswith(".999Z")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_a_change_through_any_takes_the_vector_of_the_old_content_with_it(
+    world: World, client: Client, way: Way
+) -> None:
+    id = await way(world, client, Said())
+    await Cognipeer().change(client, id, "The herring is blue")
+    await world.work()
+    assert (await client("GET", f"/edge/v1/memories/{id}"))["memory"]["vector_id"] is None
+    body = {"organizationId": TENANT, "queryEmbedding": [0.012, 0.034, 0.056]}
+    assert (await client("POST", "/edge/v1/memories/search", body))["matches"] == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_edge_lists_no_archived_and_no_confidential_memory_but_reads_it(
+    world: World, client: Client, way: Way
+) -> None:
+    id = await way(world, client, Said())
+    await client("PATCH", f"{COGNIPEER}/default/memories/{id}", {"status": "archived"})
+    secret = (await client("POST", "/v1/memories", {"agent_id": "a", "content": "c", "visibility": "confidential"}))[
+        "id"
+    ]
+    assert await Edge().listed(client) == []
+    assert await Edge().search(client, "red kettle") == []
+    for hidden in (id, secret):
+        assert await Edge().read(client, hidden) is not None
+
+
+async def test_an_organization_of_edges_is_no_border_to_the_others(world: World, client: Client) -> None:
+    body = EdgeVector().body(Said())
+    ids = [
+        (await client("POST", "/edge/v1/memories", {**body, "organizationId": organization}, expect=201))["memory"][
+            "id"
+        ]
+        for organization in ("org_a", "org_b", TENANT)
+    ]
+    await world.work()
+    for api in ASKED:
+        assert {seen.id for seen in await api.listed(client)} == set(ids)
+        assert {seen.id for seen in await api.search(client, "red kettle")} == set(ids)
+        assert await api.count(client) == 3
+    for organization, id in zip(("org_a", "org_b", TENANT), ids, strict=True):
+        assert [seen.id for seen in await Edge(organization).listed(client)] == [id]
+
+
+async def test_what_edge_does_not_show_takes_nobodys_place_in_its_lists(world: World, client: Client) -> None:
+    kept = await EdgeOne()(world, client, Said(content="The red kettle stays"))
+    for status in ("archived", "expired"):
+        id = await CognipeerOne()(world, client, Said(content=f"The {status} kettle"))
+        await client("PATCH", f"{COGNIPEER}/default/memories/{id}", {"status": status})
+    lapsing = replace(await row(world, kept), id=UNKNOWN, expires_at=world.clock.now() + timedelta(days=1))
+    assert await world.services.memories.add([Entry(lapsing)]) == [None]
+    world.clock.advance(2 * 24 * 3600)
+    shown = await client("GET", f"/edge/v1/memories?organizationId={TENANT}&limit=1")
+    assert [memory["id"] for memory in shown["memories"]] == [kept]
+    found = await client("POST", "/edge/v1/memories/search", {"organizationId": TENANT, "limit": 1})
+    assert [match["memory"]["id"] for match in found["matches"]] == [kept]
+
+
+async def test_edge_looks_past_however_many_memories_that_it_does_not_show(client: Client) -> None:
+    edge = EdgeOne().body(Said())
+    kept = (await client("POST", "/edge/v1/memories", edge, expect=201))["memory"]["id"]
+    secret = {"agent_id": "a", "content": "c", "visibility": "confidential"}
+    for _ in range(BUDGET // 100 + 1):
+        await client("POST", "/v1/memories/batch", {"memories": [secret] * 100})
+    assert [seen.id for seen in await Edge().listed(client)] == [kept]
+    assert [seen.id for seen in await Edge().search(client, "")] == [kept]

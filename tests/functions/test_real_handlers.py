@@ -121,6 +121,31 @@ async def test_what_is_put_into_a_store_is_found_there_and_listed_and_deleted(da
     assert (deleted, gone) == ({"deleted": 1}, {"items": [], "total": 0})
 
 
+async def test_what_comes_with_a_vector_is_listed_at_once_and_found_by_it_later(data: Path) -> None:
+    created, again = invoked("create", [event("edge_create"), event("edge_create")], data)
+    assert [each["statusCode"] for each in (created, again)] == [201, 201]
+    memories = [body(each)["memory"] for each in (again, created)]
+    assert len({memory["id"] for memory in memories}) == 2
+    for memory in memories:
+        message = event("embed")
+        message["Records"][0]["body"] = json.dumps({"kind": "embed", "tenant": TENANT, "id": memory["id"]})
+        assert invoked("worker", [message, message], data) == [{"batchItemFailures": []}] * 2
+
+    (found,) = invoked("search", [event("edge_search")], data)
+    assert body(found)["mode"] == "vectorize"
+    assert {match["memory"]["id"] for match in body(found)["matches"]} == {memory["id"] for memory in memories}
+    assert [match["score"] for match in body(found)["matches"]] == [pytest.approx(1, abs=1e-3)] * 2
+
+    get = event("edge_get")
+    get["rawPath"] = get["requestContext"]["http"]["path"] = f"/edge/v1/memories/{memories[0]['id']}"
+    got, listed = invoked("memories", [get, event("edge_list")], data)
+    assert body(got) == {"memory": memories[0]}
+    assert body(listed) == {"memories": memories}
+    (health,) = invoked("account", [event("edge_health")], data)
+    assert health["headers"]["access-control-allow-origin"] == "https://memo.st"
+    assert body(health) == {"ok": True, "service": "memo-st-api", "environment": "local"}
+
+
 async def test_a_deleted_store_is_emptied_by_the_worker(data: Path) -> None:
     delete = event("cognipeer_store_delete")
     delete["rawPath"] = delete["requestContext"]["http"]["path"] = delete["rawPath"].replace("mem-old", "mem-notes")
@@ -144,7 +169,9 @@ async def test_the_functions_that_embed_nothing_answer_too(data: Path) -> None:
     health, made, unknown = invoked("account", [event("health"), event("agent_create"), event("unknown_route")], data)
     assert [each["statusCode"] for each in (health, made, unknown)] == [200, 201, 404]
     assert body(health)["services"]["database"] == "up"
-    assert invoked("sweeper", [event("sweep")], data) == [{"pending": 0, "expired": 0, "deliveries": 0, "stores": 0}]
+    assert invoked("sweeper", [event("sweep")], data) == [
+        {"pending": 0, "expired": 0, "deliveries": 0, "stores": 0, "events": 0}
+    ]
 
 
 @pytest.mark.parametrize("function", sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py")))

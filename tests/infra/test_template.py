@@ -83,7 +83,8 @@ async def test_every_operation_has_its_route_in_each_mount_and_every_route_its_o
     heads = {
         HttpRoute(route.function, "HEAD", route.path)
         for route in served
-        if route.method == "GET" and HttpRoute(route.function, "GET", f"/edge{route.path.removeprefix('/edge')}") in served
+        if route.method == "GET"
+        and HttpRoute(route.function, "GET", f"/edge{route.path.removeprefix('/edge')}") in served
     }
     assert set(TEMPLATE.routes) == {*served, *heads, HttpRoute("account", "ANY", "$default")}
 

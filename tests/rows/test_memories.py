@@ -16,7 +16,7 @@ from commonplace.rows import keys
 from commonplace.rows.agents import Agents
 from commonplace.rows.codec import per_chunk
 from commonplace.rows.memories import Memories
-from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Duplicate, Entry
+from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Duplicate, Entry, Settlement
 from fakes import START
 from steps import EVERYTHING
 from world import OTHER_TENANT, TENANT, World
@@ -118,7 +118,7 @@ async def test_every_write_states_the_revision_that_it_expects(memories: Memorie
     embedding = Embedding(SPACE, ((0.5,) * 384,))
     for stale in (
         memories.replace(one, replace(one, content="stale", revision=2)),
-        memories.settle(replace(one, state=State.READY), embedding, one),
+        memories.settle(Settlement(replace(one, state=State.READY), embedding, one)),
     ):
         with pytest.raises(Conflict):
             await stale
@@ -216,7 +216,7 @@ async def test_hundreds_of_passages_stand_in_several_items_and_come_back_in_orde
     one = memory()
     await added(memories, one)
     ready = replace(one, state=State.READY, model=SPACE.name, passages=count, marked_at=None, ready_at=START)
-    await memories.settle(ready, vectors(count), one)
+    await memories.settle(Settlement(ready, vectors(count), one))
 
     assert count > 100
     assert await memories.get(TENANT, one.id) == ready
@@ -231,11 +231,11 @@ async def test_surplus_vectors_are_deleted_when_there_are_fewer(world: World, me
     many, one = 3 * per_chunk(SPACE), memory()
     await added(memories, one)
     first = replace(one, state=State.READY, model=SPACE.name, passages=many)
-    await memories.settle(first, vectors(many), one)
+    await memories.settle(Settlement(first, vectors(many), one))
     second = replace(first, revision=2, content_revision=2)
     await memories.replace(first, second)
     fewer = replace(second, passages=2)
-    await memories.settle(fewer, vectors(2, 500), second)
+    await memories.settle(Settlement(fewer, vectors(2, 500), second))
 
     assert await memories.embedding(fewer, SPACE) == vectors(2, 500)
     assert len(await items_of(world, one.id)) == 1 + 1
@@ -247,9 +247,9 @@ async def test_settling_without_vectors_keeps_those_that_are_there(memories: Mem
     one = memory()
     await added(memories, one)
     ready = replace(one, state=State.READY, model=SPACE.name, passages=2)
-    await memories.settle(ready, vectors(2), one)
+    await memories.settle(Settlement(ready, vectors(2), one))
     failed = replace(ready, state=State.FAILED, failure="because", marked_at=None)
-    await memories.settle(failed, None, ready)
+    await memories.settle(Settlement(failed, None, ready))
     assert await memories.get(TENANT, one.id) == failed
     assert await memories.embedding(failed, SPACE) == vectors(2)
 
@@ -298,9 +298,9 @@ async def test_vectors_of_another_model_take_the_place_of_the_old_ones(world: Wo
     many, one, other = 2 * per_chunk(SPACE), memory(), Space("n", 8)
     await added(memories, one)
     first = replace(one, state=State.READY, model=SPACE.name, passages=many)
-    await memories.settle(first, vectors(many), one)
+    await memories.settle(Settlement(first, vectors(many), one))
     second = replace(first, model=other.name, passages=1)
-    await memories.settle(second, Embedding(other, ((0.5,) * 8,)), first)
+    await memories.settle(Settlement(second, Embedding(other, ((0.5,) * 8,)), first))
     assert await memories.embedding(first, SPACE) is None
     assert await memories.embedding(second, other) == Embedding(other, ((0.5,) * 8,))
     assert len(await items_of(world, one.id)) == 1 + 1
@@ -310,7 +310,7 @@ async def test_a_memory_is_buried_with_the_vectors_of_whichever_model_it_has(wor
     one = memory()
     await added(memories, one)
     ready = replace(one, state=State.READY, model=SPACE.name, passages=2)
-    await memories.settle(ready, vectors(2), one)
+    await memories.settle(Settlement(ready, vectors(2), one))
     tombstone = await memories.bury(ready, START, Space("n", 8))
     assert tombstone.spaces == (SPACE.name, "n-8")
     assert len(await items_of(world, one.id)) == 1

@@ -18,7 +18,7 @@ from commonplace.rows.codec import packed
 from commonplace.rows.lengths import Lengths, VectorLengths
 from commonplace.rows.memories import Memories
 from commonplace.rows.memory_items import LISTS, list_key
-from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Entry, grouped
+from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Entry, Settlement, grouped
 from fakes import START
 from steps import draft, ids, written
 from world import OTHER_TENANT, TENANT, World
@@ -310,9 +310,9 @@ async def test_settling_leaves_the_vector_whatever_becomes_of_the_others(memorie
     one = entry(1, 384)
     await memories.add([one])
     once = replace(one.memory, model=SPACE.name, passages=1, marked_at=None)
-    await memories.settle(once, Embedding(SPACE, ((0.5,) * 384,)), one.memory)
+    await memories.settle(Settlement(once, Embedding(SPACE, ((0.5,) * 384,)), one.memory))
     other = Space("other", 384)
-    await memories.settle(replace(once, model=other.name), Embedding(other, ((0.5,) * 384,)), once)
+    await memories.settle(Settlement(replace(once, model=other.name), Embedding(other, ((0.5,) * 384,)), once))
     assert await memories.embedding(once, SPACE) is None
     assert await memories.given(once) is not None
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 from commonplace.model.document import Document
 from commonplace.model.filter import Among, Filter, Scalar
+from commonplace.model.scope import audiences
 from commonplace.model.values import Json
 
 LONGEST = 64
 """Names and strings of more characters stand as their hash in the facts, so that no index entry grows with them."""
 
-TAGS, LEVEL, LABEL = "t", "l", "b"
+TAGS, LEVEL, LABEL, AUDIENCE = "t", "l", "b", "a"
 """The names of facts that are no metadata; all tags have one name."""
 
 UNEQUAL = "o"
@@ -31,10 +32,11 @@ class Fact:
 
 
 def facts(document: Document) -> list[Fact]:
-    """A document's metadata, its tags, its level and its label."""
+    """A document's metadata, its tags, its level, its label and its audiences."""
     found = [Fact(metadata_name(key), *_value(value)) for key, value in document.metadata.items()]
     found += [Fact(TAGS, compared(tag), None) for tag in dict.fromkeys(document.tags)]
     found.append(Fact(LEVEL, compared(document.level), None))
+    found += [Fact(AUDIENCE, compared(audience), None) for audience in audiences(document.scope)]
     return found if document.label is None else [*found, Fact(LABEL, compared(document.label), None)]
 
 
@@ -42,8 +44,12 @@ def demanded(filter: Filter) -> list[tuple[str, tuple[Scalar, ...]]]:
     """The facts that a filter demands by equality: for each its name and the values of which it may have any."""
     metadata = [(metadata_name(key), each.values) for key, each in filter.metadata if isinstance(each, Among)]
     named = ((LEVEL, filter.level), (LABEL, filter.label))
-    tags: list[tuple[str, tuple[Scalar, ...]]] = [(TAGS, filter.tags)] if filter.tags else []
-    return [*tags, *metadata, *((name, (value,)) for name, value in named if value is not None)]
+    any_of: tuple[tuple[str, tuple[Scalar, ...]], ...] = ((TAGS, filter.tags), (AUDIENCE, filter.audience))
+    return [
+        *(each for each in any_of if each[1]),
+        *metadata,
+        *((name, (value,)) for name, value in named if value is not None),
+    ]
 
 
 def metadata_name(key: str) -> str:

@@ -57,6 +57,18 @@ class Browse:
             await self._memories.total(tenant, filter),
         )
 
+    async def newest(self, tenant: str, filter: Filter, limit: int) -> list[Memory]:
+        """The newest of the memories that the filter means, for a list that nothing continues: as many as are asked for, if
+        there are so many. ``filter.store`` must be given."""
+        now, place = self._clock.now(), None
+        found: list[Memory] = []
+        while True:
+            listed = await self._memories.page(tenant, filter, limit=limit - len(found), start=place)
+            found += [memory for memory in listed.items if not memory.expired(now)]
+            if listed.next is None or len(found) == limit:
+                return found
+            place = listed.next
+
     async def counted(
         self, tenant: str, filter: Filter, wanted: Wanted, *, limit: int, skip: int
     ) -> tuple[list[Memory], int]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -21,6 +21,7 @@ from commonplace.ports.meter import Meter, lag_to_searchable, memory_failed
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
+from commonplace.rows.memory_writes import Settlement
 from commonplace.rows.webhooks import staged
 
 _Asked = TypeVar("_Asked", Document, Removal)
@@ -90,14 +91,11 @@ class Embed:
         embedded = await self._embedded(work)
         ready = [each for each in embedded if isinstance(each, _Work)]
         indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True)) | left
-        return await asyncio.gather(
-            *(
-                self._settled(each, indexed[memory.id])
-                if isinstance(each, _Work)
-                else self._without(memory, left.get(memory.id, each))
-                for memory, each in zip(memories, embedded, strict=True)
-            )
-        )
+        settled = await self._settled(ready, indexed)
+        return [
+            settled[memory.id] if isinstance(each, _Work) else await self._without(memory, left.get(memory.id, each))
+            for memory, each in zip(memories, embedded, strict=True)
+        ]
 
     async def give_up(self, memory: Memory, reason: str) -> Memory:
         """Writes that a memory could not be made searchable, and why; what it is now.
@@ -110,7 +108,7 @@ class Embed:
             return memory if current is None else current
         failed = replace(memory, state=State.FAILED, failure=reason, marked_at=None)
         try:
-            await self._memories.settle(failed, None, memory)
+            await self._memories.settle(Settlement(failed, None, memory))
         except (NotFound, Conflict):
             return memory
         self._meter.record(memory_failed())
@@ -213,39 +211,65 @@ class Embed:
             return error
         return None
 
-    async def _settled(self, work: _Work, failure: CommonplaceError | None) -> Memory | CommonplaceError:
-        if failure is not None:
-            return failure
-        memory, now = work.memory, self._clock.now()
-        if memory.ready and memory.marked_at is None and work.stored:
-            return memory  # its row says all this already
-        ready = replace(
-            memory,
-            state=State.READY,
-            failure=None,
-            model=self._embedder.space.name,
-            passages=len(work.texts),
-            marked_at=None,
-            ready_at=memory.ready_at if memory.ready else now,
-        )
-        deliveries: list[Delivery] = []
-        embedding = None if work.stored else work.embedding
+    async def _settled(
+        self, work: Sequence[_Work], failures: Mapping[str, CommonplaceError | None]
+    ) -> dict[str, Memory | CommonplaceError]:
+        """Writes that memories are found, of those that the index has taken; by their ids what they are now, or why not."""
+        outcomes: dict[str, Memory | CommonplaceError] = {}
+        open: list[_Work] = []
+        for each in work:
+            memory, failure = each.memory, failures[each.memory.id]
+            if failure is not None:
+                outcomes[memory.id] = failure
+            elif memory.ready and memory.marked_at is None and each.stored:
+                outcomes[memory.id] = memory  # its row says all this already
+            else:
+                open.append(each)
         try:
-            if not memory.ready:
-                endpoints = await self._notify.endpoints(memory.tenant)
-                deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, endpoints)
-            ready = replace(ready, notify=None)  # who asked with the write is told of it, and not of later changes
-            await self._memories.settle(ready, embedding, memory, staged(deliveries))
-        except Conflict:
-            return memory
-        except NotFound as gone:
-            return await self._forgotten(memory, len(work.texts), now) or gone
+            settlements = await self._settlements(open)
         except Unavailable as error:
-            return error
-        if not memory.ready:
-            self._meter.record(lag_to_searchable(self._clock.now() - _asked_at(memory)))
-        await self._notify.send(deliveries)
-        return ready
+            return outcomes | {each.memory.id: error for each in open}
+        errors = await self._memories.settle_all([settlement for settlement, _ in settlements])
+        told: list[Delivery] = []
+        for each, (settlement, deliveries), refusal in zip(open, settlements, errors, strict=True):
+            memory = each.memory
+            if refusal is None:
+                outcomes[memory.id] = settlement.memory
+                told += deliveries
+                if not memory.ready:
+                    self._meter.record(lag_to_searchable(self._clock.now() - _asked_at(memory)))
+            elif isinstance(refusal, NotFound):
+                outcomes[memory.id] = await self._forgotten(memory, len(each.texts), self._clock.now()) or refusal
+            else:
+                outcomes[memory.id] = memory if isinstance(refusal, Conflict) else refusal
+        await self._notify.send(told)
+        return outcomes
+
+    async def _settlements(self, work: Sequence[_Work]) -> list[tuple[Settlement, list[Delivery]]]:
+        """What is to be written of memories that are found now, and who is to be told of it."""
+        now = self._clock.now()
+        fresh = {each.memory.tenant for each in work if not each.memory.ready}
+        endpoints = dict(zip(fresh, await asyncio.gather(*map(self._notify.endpoints, fresh)), strict=True))
+        settlements: list[tuple[Settlement, list[Delivery]]] = []
+        for each in work:
+            memory = each.memory
+            ready = replace(
+                memory,
+                state=State.READY,
+                failure=None,
+                model=self._embedder.space.name,
+                passages=len(each.texts),
+                marked_at=None,
+                ready_at=memory.ready_at if memory.ready else now,
+            )
+            deliveries: list[Delivery] = []
+            if not memory.ready:
+                of_tenant = endpoints[memory.tenant]
+                deliveries = self._notify.deliveries(EventType.EMBEDDING_COMPLETED, ready, now, of_tenant)
+            ready = replace(ready, notify=None)  # who asked with the write is told of it, and not of later changes
+            embedding = None if each.stored else each.embedding
+            settlements.append((Settlement(ready, embedding, memory, staged(deliveries)), deliveries))
+        return settlements
 
     async def _forgotten(self, memory: Memory, count: int, now: datetime) -> Unavailable | None:
         """Undoes what a late message did to the index after its memory was deleted; or why that is still to be done."""

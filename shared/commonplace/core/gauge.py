@@ -20,8 +20,7 @@ class Gauge:
         self._seen: set[tuple[str, str | None, int]] = set()
 
     async def __call__(self, tenant: str, organization: str | None, length: int) -> None:
-        """Raises ``Invalid`` if vectors of this length are one length too many, ``Conflict`` if others keep bringing new
-        ones at the same time."""
+        """Raises ``Invalid`` if vectors of this length are one length too many."""
         if (tenant, organization, length) in self._seen:
             return
 
@@ -35,7 +34,8 @@ class Gauge:
                 raise Invalid("too many embedding dimensions")
             await self._lengths.add(tenant, organization, length, seen)
 
-        await until_settled(attempt)
+        # Whoever is overtaken is so by a new length, of which no more than these can come in.
+        await until_settled(attempt, self._organization + self._tenant + 1)
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen.clear()
         self._seen.add((tenant, organization, length))

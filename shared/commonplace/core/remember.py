@@ -1,7 +1,7 @@
 """Writing memories: durable before anything else, searchable as soon as can be."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -20,10 +20,19 @@ from commonplace.ports.meter import Meter, memories_written
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows import keys
+from commonplace.rows.figures import Count
 from commonplace.rows.memories import Memories
 from commonplace.rows.memory_writes import Duplicate, Entry
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.webhooks import staged
+
+Counting = Callable[[Memory], Sequence[Count]]
+"""What a new memory counts for besides its store and its scope, in the same transaction."""
+
+
+def nothing(_: Memory) -> Sequence[Count]:
+    """Counts nothing more."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +108,13 @@ class Remember:
         (searchable,) = await self._embed([outcome.memory])
         return outcome if isinstance(searchable, CommonplaceError) else Remembered(searchable)
 
-    async def now(self, tenant: str, drafts: Sequence[Draft]) -> Batch:
-        """Writes memories and makes them searchable before it returns.
+    async def now(self, tenant: str, drafts: Sequence[Draft], counting: Counting = nothing) -> Batch:
+        """Writes memories, with what they count for besides, and makes them searchable before it returns.
 
         What is written but cannot be made searchable now stays pending, and is finished by the worker or the sweeper.
         """
         began = self._clock.now()
-        written = await self._written(tenant, drafts)
+        written = await self._written(tenant, drafts, counting)
         stored = self._clock.now()
         fresh = [each.memory for each in written if isinstance(each, Remembered) and not each.duplicate]
         searchable = dict(zip((memory.id for memory in fresh), await self._embed(fresh), strict=True)) if fresh else {}
@@ -115,7 +124,9 @@ class Remember:
         outcomes = tuple(_done(each, searchable) for each in written)
         return Batch(outcomes, stored - began, self._clock.now() - stored)
 
-    async def _written(self, tenant: str, drafts: Sequence[Draft]) -> list[Remembered | CommonplaceError]:
+    async def _written(
+        self, tenant: str, drafts: Sequence[Draft], counting: Counting = nothing
+    ) -> list[Remembered | CommonplaceError]:
         """Writes the rows; two drafts of one call that are duplicates of each other count as such too."""
         gauged, agents, sessions, endpoints = await asyncio.gather(
             self._gauged(tenant, drafts),
@@ -139,7 +150,7 @@ class Remember:
                 if twin is not None:
                     outcomes[number] = Remembered(twin, duplicate=True)
                     continue
-            planned[number] = self._planned(memory, draft, agent, session is True, endpoints)
+            planned[number] = self._planned(memory, draft, agent, session is True, endpoints, counting)
         errors = await self._memories.add([plan.entry for plan in planned.values()])
         deliveries: list[Delivery] = []
         count = 0
@@ -240,6 +251,7 @@ class Remember:
             agent_name=None if agent is None else agent.name if draft.level is None else draft.agent,
             source=draft.source,
             brought=None if draft.vector is None else len(draft.vector),
+            insight=draft.insight,
         )
 
     def _planned(
@@ -249,11 +261,13 @@ class Remember:
         agent: Agent | CommonplaceError | None,
         registered: bool,
         endpoints: list[Webhook],
+        counting: Counting,
     ) -> _Planned:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
         writer = agent.name if isinstance(agent, Agent) and registered else None
         vector = None if draft.vector is None else direction(draft.vector)
-        return _Planned(Entry(memory, writer, vector, staged(deliveries)), deliveries)
+        entry = Entry(memory, writer, vector, staged(deliveries), tuple(counting(memory)))
+        return _Planned(entry, deliveries)
 
 
 def _at_home(tenant: str, scope: Scope) -> Scope:

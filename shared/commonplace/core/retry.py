@@ -10,12 +10,12 @@ T = TypeVar("T")
 TRIES = 5
 
 
-async def until_settled(attempt: Callable[[], Awaitable[T]]) -> T:
+async def until_settled(attempt: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:
     """What ``attempt`` returns; it reads afresh each time, and is made again while others change the same thing.
 
-    Raises its ``Conflict`` after ``TRIES`` attempts.
+    Raises its ``Conflict`` after so many attempts.
     """
-    for _ in range(TRIES - 1):
+    for _ in range(tries - 1):
         try:
             return await attempt()
         except Conflict:

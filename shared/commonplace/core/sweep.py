@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from commonplace.core import furnish
+from commonplace.core import furnish, ingest
 from commonplace.core.embed import message
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
@@ -11,6 +11,7 @@ from commonplace.model.errors import Conflict, NotFound
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows import keys
+from commonplace.rows.events import Events
 from commonplace.rows.memories import Memories
 from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries
@@ -21,6 +22,9 @@ PATIENCE = timedelta(minutes=1)
 EACH_SHARD = 500
 """Things of one shard that one sweep takes on at most."""
 
+UNCLOSED = timedelta(hours=1)
+"""How long an event stays whose request died before it had written all of its events: longer than any request lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Swept:
@@ -30,6 +34,7 @@ class Swept:
     expired: int
     deliveries: int
     stores: int
+    events: int
 
 
 class Sweep:
@@ -40,6 +45,7 @@ class Sweep:
         memories: Memories,
         deliveries: Deliveries,
         stores: Stores,
+        events: Events,
         forget: Forget,
         notify: Notify,
         queue: Queue,
@@ -48,6 +54,7 @@ class Sweep:
         self._memories = memories
         self._deliveries = deliveries
         self._stores = stores
+        self._events = events
         self._forget = forget
         self._notify = notify
         self._queue = queue
@@ -60,6 +67,7 @@ class Sweep:
             await self._expired(),
             await self._due(patience),
             await self._uncleared(patience),
+            await self._unread(patience),
         )
 
     async def _pending(self, patience: timedelta) -> int:
@@ -80,6 +88,26 @@ class Sweep:
             if stores:
                 await self._queue.send([furnish.message(*store) for store in stores])
             count += len(stores)
+        return count
+
+    async def _unread(self, patience: timedelta) -> int:
+        """Sends the worker the events whose memories are still to be made, and drops what is left of requests that died."""
+        now = self._clock.now()
+        count = 0
+        for shard in keys.every_shard("extracting"):
+            marked = await self._events.marked(shard, now - patience, EACH_SHARD)
+            closed = await self._events.closed(marked)
+            whole = {event.id for event in closed}
+            await self._events.drop(
+                [each for each in marked if each.id not in whole and each.ingested_at <= now - UNCLOSED]
+            )
+            owned: dict[tuple[str, str], list[str]] = {}
+            for event in closed:
+                owned.setdefault((event.tenant, event.organization), []).append(event.id)
+            messages = [ingest.message(*owner, some) for owner, ids in owned.items() for some in ingest.portions(ids)]
+            if messages:
+                await self._queue.send(messages)
+            count += len(closed)
         return count
 
     async def _expired(self) -> int:

@@ -26,7 +26,7 @@ def hashed(token: str) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A key as it is stored: its hash and its first letters, never the key. With ``organizations`` it is only good for
-    these of its tenant."""
+    these of its tenant. ``seated``: whoever uses it has a seat, which opens a few views that are not for every machine."""
 
     id: str
     tenant: str
@@ -40,6 +40,7 @@ class ApiKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     organizations: tuple[str, ...] = ()
+    seated: bool = True
 
     def good(self, now: datetime) -> bool:
         """Whether it opens anything at ``now``."""
@@ -52,7 +53,7 @@ class Principal:
 
     ``secret`` signs the webhooks that this key asks for without naming a secret: the stored hash of the key, which the
     holder of the key can work out as well. ``organizations`` are the only ones that the key is for; none: it is for all of
-    the tenant.
+    the tenant. ``seated`` is as the key has it.
     """
 
     tenant: str
@@ -60,6 +61,17 @@ class Principal:
     permissions: frozenset[Permission]
     secret: str = field(repr=False)
     organizations: frozenset[str] = frozenset()
+    seated: bool = True
+
+    @property
+    def organization(self) -> str:
+        """The one organisation that a request is about which names none: the only one of the key, or else the tenant's own,
+        which is named as the tenant is. Raises ``Forbidden`` for a key that is limited to several."""
+        from commonplace.model.errors import Forbidden  # noqa: PLC0415 - errors.py names the permission that is missing
+
+        if len(self.organizations) > 1:
+            raise Forbidden("The API key is limited to several organizations, and this API knows one for each key")
+        return next(iter(self.organizations), self.tenant)
 
     def may(self, permission: Permission) -> bool:
         """Whether the key allows this."""
@@ -68,3 +80,10 @@ class Principal:
     def within(self, organization: str | None) -> bool:
         """Whether the key is for this organisation; ``None`` is what has none."""
         return not self.organizations or organization in self.organizations
+
+    def governs(self, key: ApiKey) -> bool:
+        """Whether an API key is one that an admin with this one may see and revoke: of the tenant, and good for no
+        organisation that this one is not for."""
+        if key.tenant != self.tenant:
+            return False
+        return not self.organizations or (bool(key.organizations) and self.organizations.issuperset(key.organizations))

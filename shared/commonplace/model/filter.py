@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from commonplace.model.memory import Memory, Tier
+from commonplace.model.scope import audiences
 from commonplace.model.values import Json
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -62,8 +63,9 @@ class Filter:
     """Which memories of a tenant are meant. Every part that is given must hold.
 
     Scope parts are compared to the letter. ``tags`` matches a memory that has any of them. ``metadata`` holds pairs of
-    a top-level key and a condition. Confidential and archived memories match only when asked for. ``excluded`` names
-    ids that never match.
+    a top-level key and a condition. Confidential and archived memories match only when asked for. ``audience``
+    is some of ``scope.audiences``, of which any will do. ``conversation`` matches what is of this session or of none,
+    ``elsewhere`` what is not of this session. ``excluded`` names ids that never match.
     """
 
     store: str | None = None
@@ -83,6 +85,9 @@ class Filter:
     archived: bool = False
     level: str | None = None
     label: str | None = None
+    audience: tuple[str, ...] = ()
+    conversation: str | None = None
+    elsewhere: str | None = None
     excluded: tuple[str, ...] = ()
 
     def scope(self) -> dict[str, str]:
@@ -104,6 +109,9 @@ class Filter:
             and (self.archived or memory.archived_at is None)
             and (self.level is None or memory.level == self.level)
             and (self.label is None or memory.label == self.label)
+            and (not self.audience or not set(self.audience).isdisjoint(audiences(memory.scope)))
+            and (self.conversation is None or memory.scope.session in (None, self.conversation))
+            and (self.elsewhere is None or memory.scope.session != self.elsewhere)
             and memory.id not in self.excluded
             and all(_satisfies(memory.metadata, key, condition) for key, condition in self.metadata)
         )

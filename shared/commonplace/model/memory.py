@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from commonplace.model.insight import Insight
 from commonplace.model.scope import Scope, level
 from commonplace.model.values import Metadata
 
@@ -69,7 +70,7 @@ class Memory:
     is the name of that; ``agent_name`` is what the agent was called, by a writer for whom every name is as good as another,
     or by the registry at the time; ``source`` is
     where the writer had it from. ``lapsed`` says that it is archived because its time is over. ``brought`` is how many numbers the vector had
-    that its writer gave with the first content; a later content has none. ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
+    that its writer gave with the first content; a later content has none. ``insight`` is how it was understood, where it was made of events. ``ready_at`` is when a search could first find its present content. ``claim`` is the key under which this content was claimed against duplicates.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Memory:
     source: str | None = None
     lapsed: bool = False
     brought: int | None = None
+    insight: Insight | None = None
 
     def __post_init__(self) -> None:
         """Tells the level, where it was not said."""
@@ -186,6 +188,7 @@ class Draft:
     unique: bool = False
     id: str | None = None
     vector: tuple[float, ...] | None = None
+    insight: Insight | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,3 +35,27 @@ def level(scope: Scope) -> str:
 
 SCOPE_PARTS: tuple[str, ...] = ("store", "organization", "user", "agent", "session", "project", "role", "team")
 """The names of the parts of a scope, in the order in which keys print them."""
+
+
+EVERYONE = "everyone"
+"""The audience of what is about nobody: neither a user nor a role nor a team."""
+
+
+def audience_of(part: str, name: str) -> str:
+    """The audience that is a user, a role or a team of this name: whom a memory is about, first of these."""
+    return f"{part}:{name}"
+
+
+def tagged(part: str, name: str) -> str:
+    """The audience of what carries a role or a team of this name, be it about a user or not."""
+    return f"tagged-{part}:{name}"
+
+
+def audiences(scope: Scope) -> tuple[str, ...]:
+    """All audiences that a memory of this scope has."""
+    groups = [(part, name) for part in ("role", "team") if (name := getattr(scope, part)) is not None]
+    if scope.user is not None:
+        whom = [audience_of("user", scope.user)]
+    else:
+        whom = [audience_of(part, name) for part, name in groups] or [EVERYONE]
+    return (*whom, *(tagged(part, name) for part, name in groups))

@@ -1,14 +1,47 @@
 """API keys, found by their hash, and the service's own secrets."""
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from commonplace.model.apikey import ApiKey, Permission
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
-from commonplace.ports.table import Absent, ConditionFailed, Item, Present, Put, Table, Update, Value
+from commonplace.ports.table import (
+    TTL_ATTRIBUTE,
+    Absent,
+    ConditionFailed,
+    Delete,
+    Item,
+    Key,
+    Present,
+    Put,
+    Query,
+    RevisionIs,
+    Table,
+    Update,
+    Value,
+)
 from commonplace.rows import keys
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
+from commonplace.rows.listing import listed
+
+MOST_LIVE = 1_000
+"""Places of good keys that are looked at: no limit on keys can be higher, and beyond it nobody counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place among the good keys of a tenant. ``revision`` counts those that had it, and is 0 before the first; who has
+    it now is good until ``expires_at``, or until it is revoked."""
+
+    name: str
+    revision: int = 0
+    expires_at: datetime | None = None
+
+    def free(self, now: datetime) -> bool:
+        """Whether another key may have it."""
+        return self.revision == 0 or (self.expires_at is not None and self.expires_at <= now)
 
 
 class ApiKeys:
@@ -22,15 +55,76 @@ class ApiKeys:
         item = await self._table.get(keys.api_key(hash))
         return None if item is None else _decoded(item)
 
-    async def add(self, key: ApiKey) -> None:
-        """Writes a new key. Raises ``Conflict`` if there is one with this hash."""
-        await commit(self._table, [Staged(Put(keys.api_key(key.hash), _encoded(key), Absent()), _taken)])
+    async def known(self, tenant: str, id: str) -> ApiKey | None:
+        """The key of a tenant with this id, good or not, or None."""
+        item = await self._table.get(keys.known_key(tenant, id))
+        return None if item is None else await self.find(Reader(item.attributes).string("hash"))
+
+    async def all(self, tenant: str, wanted: Callable[[ApiKey], bool], limit: int) -> list[ApiKey]:
+        """The keys of a tenant that are wanted, good or not, newest first."""
+
+        async def load(places: Sequence[Key]) -> list[ApiKey | None]:
+            known = await self._table.batch_get(places)
+            hashes = [
+                keys.api_key(Reader(known[place].attributes).string("hash")) for place in places if place in known
+            ]
+            items = await self._table.batch_get(hashes)
+            found = [_decoded(items[hash]) for hash in hashes if hash in items]
+            return [key if wanted(key) else None for key in found]
+
+        query = Query(partition=keys.known_key(tenant, "").partition, descending=True)
+        return list((await listed(self._table, query, load, limit=limit)).items)
+
+    async def slots(self, tenant: str) -> list[Slot]:
+        """The places that the keys of a tenant have; those of expired ones may be among them."""
+        partition = keys.live_key(tenant, "").partition
+        found = await self._table.query(Query(partition=partition, limit=MOST_LIVE))
+        items = await self._table.batch_get(found.keys)
+        rows = [Reader(item.attributes) for item in items.values()]
+        return [Slot(row.string("slot"), row.whole("revision"), row.maybe_moment("expires_at")) for row in rows]
+
+    async def add(self, key: ApiKey, slot: Slot | None = None) -> None:
+        """Writes a new key into a slot as it was read, or into one of its own. Raises ``Conflict`` if there is a key with
+        this hash, or the slot was taken meanwhile."""
+        own = slot or Slot(key.id)
+        live = present(
+            {
+                "noun": "live-key",
+                "slot": own.name,
+                "key": key.id,
+                "expires_at": key.expires_at,
+                TTL_ATTRIBUTE: None if key.expires_at is None else int(key.expires_at.timestamp()),
+                "revision": own.revision + 1,
+            }
+        )
+        free = RevisionIs(own.revision) if own.revision else Absent()
+        known = {"noun": "known-key", "hash": key.hash, "slot": own.name}
+        await commit(
+            self._table,
+            [
+                Staged(Put(keys.api_key(key.hash), _encoded(key), Absent()), _taken),
+                Staged(Put(keys.known_key(key.tenant, key.id), known, Absent())),
+                Staged(Put(keys.live_key(key.tenant, own.name), live, free)),
+            ],
+        )
 
     async def revoke(self, key: ApiKey, now: datetime) -> ApiKey:
-        """Writes that the key opens nothing from now on."""
+        """Writes that the key opens nothing from now on, and frees its slot. Raises ``NotFound``, or ``Conflict`` if the
+        slot changed hands meanwhile."""
         update = Update(keys.api_key(key.hash), set=present({"revoked_at": now}), condition=Present())
-        await commit(self._table, [Staged(update, _gone)])
+        await commit(self._table, [Staged(update, _gone), *await self._freed(key)])
         return replace(key, revoked_at=now)
+
+    async def _freed(self, key: ApiKey) -> list[Staged]:
+        """The write that frees the slot of a key, if it still has one."""
+        known = await self._table.get(keys.known_key(key.tenant, key.id))
+        if known is None:  # it was made before keys had slots
+            return []
+        place = keys.live_key(key.tenant, Reader(known.attributes).string("slot"))
+        live = await self._table.get(place)
+        if live is None or Reader(live.attributes).string("key") != key.id:
+            return []
+        return [Staged(Delete(place, RevisionIs(Reader(live.attributes).whole("revision"))))]
 
 
 class Secrets:
@@ -79,6 +173,7 @@ def _encoded(key: ApiKey) -> dict[str, Value]:
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
             "organizations": text(key.organizations) if key.organizations else None,
+            "seated": key.seated,
         }
     )
 
@@ -98,4 +193,5 @@ def _decoded(item: Item) -> ApiKey:
         expires_at=row.maybe_moment("expires_at"),
         revoked_at=row.maybe_moment("revoked_at"),
         organizations=tuple(row.json("organizations")) if row.maybe("organizations") else (),
+        seated=row.flag("seated", default=True),
     )

@@ -8,10 +8,14 @@ a place in it.
 
 import hashlib
 import zlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from commonplace.model.scope import SCOPE_PARTS, Scope
 from commonplace.ports.table import Key
+
+T = TypeVar("T")
 
 ABSENT = "%-"
 HASHED = "%="
@@ -87,6 +91,31 @@ def lengths(tenant: str, organization: str | None) -> Key:
 def members(noun: str, tenant: str, *within: str | None) -> str:
     """The partition of a list: the things of one noun inside a tenant, a store, an agent and so on."""
     return joined(noun, tenant, *within)
+
+
+def event(tenant: str, organization: str, id: str) -> Key:
+    """The row of an event."""
+    return Key(joined("event", tenant, organization, id), "event")
+
+
+def told(tenant: str, organization: str, fingerprint: str) -> Key:
+    """The row that says which event was told last in these words."""
+    return Key(joined("told", tenant, organization, fingerprint), "told")
+
+
+def batch(tenant: str, id: str) -> Key:
+    """The row that says that all events of a batch are there."""
+    return Key(joined("batch", tenant, id), "batch")
+
+
+def sources(tenant: str, id: str) -> Key:
+    """The events that a memory was made of, in the partition of the memory."""
+    return Key(joined("memory", tenant, id), "sources")
+
+
+def extracting(name: str) -> str:
+    """The shard of the ``work`` index for an event whose memories are still to be made."""
+    return joined("extracting", shard(name))
 
 
 def claim(scope: Scope, content_hash: str, *more: str | None) -> str:
@@ -172,3 +201,53 @@ def expiring(name: str) -> str:
 def every_shard(kind: str) -> list[str]:
     """All the shards of one kind of work."""
     return [joined(kind, str(number)) for number in range(SHARDS)]
+
+
+def group(tenant: str, organization: str, kind: str, id: str) -> Key:
+    """The row of an org, a role or a team. An organisation has few of each kind, all in one partition."""
+    return Key(joined("groups", tenant, organization, kind), joined("group", id))
+
+
+def group_slot(tenant: str, organization: str, kind: str, number: int) -> Key:
+    """The row that says that one of the places for groups of a kind is taken."""
+    return Key(joined("group-slots", tenant, organization, kind), f"{number:04d}")
+
+
+def promotion(tenant: str, organization: str) -> Key:
+    """The row of an organisation that has roles or teams to which knowledge may be promoted."""
+    return Key(joined("promotion", tenant, organization), "promotion")
+
+
+def promoting(name: str) -> str:
+    """The shard of the ``work`` index for an organisation that has roles or teams."""
+    return joined("promoting", shard(name))
+
+
+def month_usage(tenant: str, organization: str, month: str) -> Key:
+    """What an organisation used in a month (``2026-04``)."""
+    return Key(joined("usage", tenant, organization, month), "month")
+
+
+def day_usage(tenant: str, organization: str, day: str) -> Key:
+    """What an organisation used in the hours of a day (``2026-04-01``)."""
+    return Key(joined("usage", tenant, organization, day), "day")
+
+
+def key_usage(tenant: str, key: str, month: str) -> Key:
+    """How often an API key was used on the days of a month (``2026-04``)."""
+    return Key(joined("key-usage", tenant, key, month), "month")
+
+
+def known_key(tenant: str, id: str) -> Key:
+    """The row that says which hash the API key with an id has. A tenant's are one partition, in the order of the ids."""
+    return Key(joined("known-keys", tenant), joined("key", id))
+
+
+def live_key(tenant: str, slot: str) -> Key:
+    """The row of a place among the API keys of a tenant that are good."""
+    return Key(joined("live-keys", tenant), joined("slot", slot))
+
+
+def spread(name: str, choices: Sequence[T]) -> T:
+    """Which of the choices a name falls upon, so that many who choose at once seldom choose the same."""
+    return choices[zlib.crc32(name.encode()) % len(choices)]

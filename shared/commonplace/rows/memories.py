@@ -1,8 +1,9 @@
 """Memories: their rows, their vectors, their tombstones."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from commonplace.model.errors import CommonplaceError
 from commonplace.model.filter import Filter
@@ -10,6 +11,7 @@ from commonplace.model.memory import Accesses, Memory, Tombstone
 from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.space import Embedding, Space
 from commonplace.ports.table import (
+    Absent,
     Delete,
     Key,
     Put,
@@ -17,24 +19,32 @@ from commonplace.ports.table import (
     RevisionIs,
     Table,
     Update,
+    Value,
 )
 from commonplace.rows import keys
-from commonplace.rows.codec import Reader, absent, per_chunk, present
+from commonplace.rows.codec import Reader, per_chunk, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import counted, tallied
 from commonplace.rows.listing import Listed, Place, listed
-from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living, marked, told
+from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living
 from commonplace.rows.memory_writes import (
     Entry,
+    Settlement,
     additions,
     counts,
     gone_or_changed,
     grouped,
-    vectors,
+    settled_together,
+    settling,
     vectors_of,
     without_given,
     without_vectors,
 )
+
+T = TypeVar("T")
+
+MOST_SOURCES = 1_000
+"""Events that a memory names as its sources; more of the same are not told."""
 
 
 class Memories:
@@ -68,21 +78,21 @@ class Memories:
 
         Many share a transaction. If one of them cannot be written the others still are.
         """
+        return await self._in_groups(grouped(entries), additions)
+
+    async def _in_groups(
+        self, groups: Sequence[Sequence[T]], writes: Callable[[Sequence[T]], list[Staged]]
+    ) -> list[CommonplaceError | None]:
+        """Writes each group in a transaction, and one by one what cannot be written together."""
         outcomes: list[CommonplaceError | None] = []
-        for group in grouped(entries):
+        for group in groups:
             try:
-                await commit(self._table, additions(group))
+                await commit(self._table, writes(group))
                 outcomes += [None] * len(group)
             except CommonplaceError as error:
-                outcomes += [error] if len(group) == 1 else [await self._add_alone(entry) for entry in group]
+                alone = [[each] for each in group]
+                outcomes += [error] if len(group) == 1 else await self._in_groups(alone, writes)
         return outcomes
-
-    async def _add_alone(self, entry: Entry) -> CommonplaceError | None:
-        try:
-            await commit(self._table, additions([entry]))
-        except CommonplaceError as error:
-            return error
-        return None
 
     async def replace(self, old: Memory, new: Memory, also: Sequence[Staged] = ()) -> None:
         """Writes a new revision over ``old``, whose claim goes if ``new`` does not hold it any more.
@@ -96,34 +106,14 @@ class Memories:
             writes += without_given(old)
         await commit(self._table, [*writes, *also])
 
-    async def settle(
-        self, memory: Memory, embedding: Embedding | None, before: Memory, also: Sequence[Staged] = ()
-    ) -> None:
-        """Writes how an attempt to index this revision ended: its state, its vectors, its mark.
+    async def settle(self, settlement: Settlement) -> None:
+        """Writes how an attempt to index a revision ended. Raises ``NotFound`` or ``Conflict`` if the row is no longer at
+        that revision."""
+        await commit(self._table, settling([settlement]))
 
-        ``embedding`` is None where the stored vectors are still right; ``before`` is the memory as its row was until now.
-        Raises ``NotFound`` or ``Conflict`` if the row is no longer at this revision.
-        """
-        outcome = {
-            "state": memory.state.value,
-            "failure": memory.failure,
-            "model": memory.model,
-            "passages": memory.passages,
-            "ready_at": memory.ready_at,
-            "marked_at": memory.marked_at,
-            **marked(memory.marked_at, memory.id),
-            **told(memory.notify),
-        }
-        update = Update(
-            keys.memory(memory.tenant, memory.id),
-            set=present(outcome),
-            remove=absent(outcome),
-            condition=RevisionIs(memory.revision),
-        )
-        writes = [Staged(update, gone_or_changed)]
-        if embedding is not None:
-            writes += vectors(memory, embedding, before)
-        await commit(self._table, [*writes, *also])
+    async def settle_all(self, settlements: Sequence[Settlement]) -> list[CommonplaceError | None]:
+        """As ``settle`` for many different memories, in few transactions; for each None, or why it was not written."""
+        return await self._in_groups(settled_together(settlements), settling)
 
     async def embedding(self, memory: Memory, space: Space) -> Embedding | None:
         """The stored vectors of the present content in a space, or None if they are not there or not all of them."""
@@ -170,6 +160,8 @@ class Memories:
         if memory.claim is not None:
             writes.append(Staged(Delete(keys.claimed(memory.tenant, memory.claim))))
         writes.append(Staged(Delete(keys.accesses(memory.tenant, memory.id))))
+        if memory.insight is not None:
+            writes.append(Staged(Delete(keys.sources(memory.tenant, memory.id))))
         writes += tallied(counts(memory, -1, now))
         await commit(self._table, [*writes, *also])
         return tombstone
@@ -205,6 +197,26 @@ class Memories:
             id: Accesses() if row is None else Accesses(row.whole("count"), row.maybe_moment("last_at"))
             for id, row in rows.items()
         }
+
+    async def gained(self, tenant: str, id: str, events: Sequence[str]) -> None:
+        """Adds events to those that a memory was made of; what is there already is not added again, nor is anything beyond
+        ``MOST_SOURCES``. Raises ``Conflict``."""
+        key = keys.sources(tenant, id)
+        item = await self._table.get(key)
+        known = () if item is None else tuple(Reader(item.attributes).json("events"))
+        all = tuple(dict.fromkeys([*known, *events]))[:MOST_SOURCES]
+        if all == known:
+            return
+        revision = 0 if item is None else Reader(item.attributes).whole("revision")
+        attributes: dict[str, Value] = {"noun": "sources", "events": text(all), "revision": revision + 1}
+        await commit(self._table, [Staged(Put(key, attributes, RevisionIs(revision) if revision else Absent()))])
+
+    async def sources(self, tenant: str, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The events that each of the memories was made of, in the order in which they came."""
+        wanted = {id: keys.sources(tenant, id) for id in ids}
+        items = await self._table.batch_get(list(wanted.values()))
+        rows = {id: items.get(key) for id, key in wanted.items()}
+        return {id: () if item is None else tuple(Reader(item.attributes).json("events")) for id, item in rows.items()}
 
     async def page(
         self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None

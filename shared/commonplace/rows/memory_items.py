@@ -1,8 +1,10 @@
 """How a memory, and what is left of a deleted one, stands in an item."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
+from commonplace.model.insight import Insight, Nature
 from commonplace.model.memory import Memory, Notify, State, Tier, Tombstone
 from commonplace.model.scope import SCOPE_PARTS, Scope
 from commonplace.ports.table import (
@@ -81,6 +83,7 @@ def encoded(memory: Memory) -> dict[str, Value]:
             "source": memory.source,
             "lapsed": memory.lapsed or None,
             "brought": memory.brought,
+            "insight": None if memory.insight is None else text(asdict(memory.insight)),
             "listing_at": f"{keys.stamp(memory.created_at)}#{memory.id}",
             **listing,
             **marked(memory.marked_at, memory.id),
@@ -161,6 +164,7 @@ def decoded(item: Item) -> Memory | Tombstone:
         source=row.maybe("source"),
         lapsed=row.flag("lapsed"),
         brought=row.maybe_whole("brought"),
+        insight=_insight(row),
     )
 
 
@@ -185,3 +189,10 @@ def _work_at(moment: datetime, id: str) -> str:
 def _notify(row: Reader) -> Notify | None:
     url = row.maybe("notify_url")
     return None if url is None else Notify(url, row.string("notify_secret"))
+
+
+def _insight(row: Reader) -> Insight | None:
+    if row.maybe("insight") is None:
+        return None
+    known = row.json("insight")
+    return Insight(**{**known, "nature": Nature(known["nature"]), "entities": tuple(known["entities"])})

@@ -17,12 +17,14 @@ from commonplace.ports.table import (
     Key,
     Present,
     Put,
+    RevisionIs,
+    Update,
 )
 from commonplace.rows import keys
-from commonplace.rows.codec import Reader, chunks, per_chunk, text, unpacked
+from commonplace.rows.codec import Reader, absent, chunks, per_chunk, present, text, unpacked
 from commonplace.rows.commit import Staged, changed_meanwhile
 from commonplace.rows.figures import Count, tallied
-from commonplace.rows.memory_items import encoded, living
+from commonplace.rows.memory_items import encoded, living, marked, told
 from commonplace.rows.sessions import contribution
 
 MAX_COMMIT_BYTES = 3_000_000
@@ -43,13 +45,14 @@ class Entry:
 
     ``writer`` is the name of the agent that contributes to the memory's session, where that session is a registered
     one (which must still be there); ``vector`` is the one that the memory's writer gave, of length 1; ``also`` are other
-    staged rows, such as deliveries.
+    staged rows, such as deliveries; ``counted`` is what the memory counts for besides its store and its scope.
     """
 
     memory: Memory
     writer: str | None = None
     vector: tuple[float, ...] | None = None
     also: tuple[Staged, ...] = ()
+    counted: tuple[Count, ...] = ()
 
 
 def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -60,7 +63,7 @@ def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
         memory = entry.memory
         writes = 1 + len(entry.also) + (memory.claim is not None) + (entry.vector is not None)
         bytes_ = 4 * (len(memory.content) + len(text(memory.metadata)) + len(entry.vector or ()))
-        touched = {count.key for count in counts(memory, 1)} | {staged.write.key for staged in _around(entry)}
+        touched = {count.key for count in _counts(entry)} | {staged.write.key for staged in _around(entry)}
         claim = set() if memory.claim is None else {(memory.tenant, memory.claim)}
         full = own + writes + len(shared | touched) > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES
         if full or claim & claims or not groups:
@@ -85,8 +88,12 @@ def additions(entries: Sequence[Entry]) -> list[Staged]:
             writes += _vectors(memory, Embedding(Space.given(len(entry.vector)), (entry.vector,)))
         around.update({staged.write.key: staged for staged in _around(entry)})
         writes += entry.also
-    counters = tallied(count for entry in entries for count in counts(entry.memory, 1))
+    counters = tallied(count for entry in entries for count in _counts(entry))
     return [*writes, *around.values(), *counters]
+
+
+def _counts(entry: Entry) -> list[Count]:
+    return [*counts(entry.memory, 1), *entry.counted]
 
 
 def _around(entry: Entry) -> list[Staged]:
@@ -121,6 +128,65 @@ def counts(memory: Memory, by: int, now: datetime | None = None) -> list[Count]:
         for noun, id in within
         if noun == "store" or id is not None
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How an attempt to index a revision of a memory ended: its state, its vectors, its mark.
+
+    ``embedding`` is None where the stored vectors are still right; ``before`` is the memory as its row was until now;
+    ``also`` are other staged rows, such as deliveries.
+    """
+
+    memory: Memory
+    embedding: Embedding | None
+    before: Memory
+    also: tuple[Staged, ...] = ()
+
+
+def settled_together(settlements: Sequence[Settlement]) -> list[list[Settlement]]:
+    """The settlements in groups that each fit into one transaction."""
+    groups: list[list[Settlement]] = []
+    count = size = 0
+    for settlement in settlements:
+        writes = len(settling([settlement]))
+        embedding = settlement.embedding
+        bytes_ = 0 if embedding is None else 4 * embedding.space.dimension * len(embedding.vectors)
+        if not groups or count + writes > MAX_TRANSACTION or size + bytes_ > MAX_COMMIT_BYTES:
+            groups.append([])
+            count = size = 0
+        groups[-1].append(settlement)
+        count, size = count + writes, size + bytes_
+    return groups
+
+
+def settling(settlements: Sequence[Settlement]) -> list[Staged]:
+    """The writes of settlements of different memories."""
+    return [staged for settlement in settlements for staged in _settling(settlement)]
+
+
+def _settling(settlement: Settlement) -> list[Staged]:
+    memory = settlement.memory
+    outcome = {
+        "state": memory.state.value,
+        "failure": memory.failure,
+        "model": memory.model,
+        "passages": memory.passages,
+        "ready_at": memory.ready_at,
+        "marked_at": memory.marked_at,
+        **marked(memory.marked_at, memory.id),
+        **told(memory.notify),
+    }
+    update = Update(
+        keys.memory(memory.tenant, memory.id),
+        set=present(outcome),
+        remove=absent(outcome),
+        condition=RevisionIs(memory.revision),
+    )
+    writes = [Staged(update, gone_or_changed)]
+    if settlement.embedding is not None:
+        writes += vectors(memory, settlement.embedding, settlement.before)
+    return [*writes, *settlement.also]
 
 
 def vectors(memory: Memory, embedding: Embedding, before: Memory) -> list[Staged]:

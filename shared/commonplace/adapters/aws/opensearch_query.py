@@ -108,6 +108,11 @@ def meant(tenant: str, filter: Filter) -> dict[str, Any]:
         musts.append(_range("importance", gte=filter.importance.low, lte=filter.importance.high))
     musts += [*_period("created", filter.created), *_period("occurred", filter.occurred)]
     nots = [_terms("memory", list(filter.excluded))] if filter.excluded else []
+    if filter.conversation is not None:
+        none = {"bool": {"must_not": [{"exists": {"field": "session"}}]}}
+        musts.append({"bool": {"should": [_term("session", shortened(filter.conversation)), none]}})
+    if filter.elsewhere is not None:
+        nots.append(_term("session", shortened(filter.elsewhere)))
     for name, condition in filter.metadata:
         if not isinstance(condition, Among):
             clause, wanted = _condition(facts.metadata_name(name), condition)

@@ -110,6 +110,10 @@ def _checks(filter: Filter) -> list[Clause]:
     clauses += _period("occurred", filter.occurred)
     if filter.excluded:
         clauses.append(Clause(f"memory NOT IN ({_marks(len(filter.excluded))})", filter.excluded))
+    if filter.conversation is not None:
+        clauses.append(Clause("(session = ? OR session IS NULL)", (filter.conversation,)))
+    if filter.elsewhere is not None:
+        clauses.append(Clause("session IS NOT ?", (filter.elsewhere,)))
     clauses += [_condition(key, condition) for key, condition in filter.metadata]
     return clauses
 

@@ -1,0 +1,1 @@
+"""Memsy's memory API: events in, searchable memories out."""
