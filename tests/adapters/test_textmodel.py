@@ -284,7 +284,7 @@ JSON = st.recursive(
 )
 
 
-@settings(derandomize=True, max_examples=300, database=None, deadline=None)
+@settings(derandomize=True, max_examples=100, database=None, deadline=None)
 @given(JSON | st.lists(JSON, max_size=15).map(lambda listed: {"statements": listed}))
 def test_whatever_a_model_answers_becomes_statements_that_keep_the_bounds_or_cannot_be_read(answer: object) -> None:
     try:

@@ -221,13 +221,14 @@ async def tried(client: Client, sent: Sent, prefix: str) -> Any:
     id = sent.id
     if id == "there":
         id = (await client("POST", "/edge/v1/memories", SEED, expect=201))["memory"]["id"]
-    path = sent.route.path.format(id=quote(id, safe=""))
+    # Clients take "." and ".." out of a path, also where they are a whole segment; escaped they stay.
+    path = sent.route.path.format(id=quote(id, safe="").replace(".", "%2E"))
     return await client.http.request(sent.route.method, f"http://test{prefix}{path}?{sent.query}", content=sent.body)
 
 
 def is_elsewhere(path: str) -> bool:
     """Whether a path that is decoded on the way has become another one."""
-    return "/" in path or path in (".", "..")
+    return "/" in path
 
 
 @FUZZ

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from commonplace.core.remember import Batch, Remember, Remembered
 from commonplace.core.retry import until_settled
-from commonplace.model.errors import CommonplaceError, Invalid, NotFound, Unavailable
+from commonplace.model.errors import CommonplaceError, Invalid, NotFound, TooLarge, Unavailable
 from commonplace.model.event import Event, EventState
 from commonplace.model.insight import Statement
 from commonplace.model.memory import Draft, Memory, State
@@ -66,7 +66,8 @@ class Distill:
         not done wait for a part of the service that is down. With ``last`` there is no other attempt soon.
         """
         found = await self._events.many(tenant, organization, ids)
-        open = [event for event in found.values() if event.state is EventState.PENDING]
+        # In the order in which they happened: each is read in the light of those before it.
+        open = sorted((event for event in found.values() if event.state is EventState.PENDING), key=place)
         if not open:
             return 0
         extracted = await self._extracted(open, last=last)
@@ -103,11 +104,10 @@ class Distill:
                 event.organization,
                 session=event.session,
                 before=place(event),
-                limit=EARLIER + 1,  # the event itself is among them
+                limit=EARLIER,
             )
-            earlier += [each for each in reversed(page.items) if each.id != event.id]
-        own = {event.id for event in events}
-        return [event for event in earlier if event.id not in own]
+            earlier += reversed(page.items)
+        return earlier
 
     async def _written(
         self, tenant: str, organization: str, events: Sequence[Event], extracted: Sequence[Extracted]
@@ -125,12 +125,21 @@ class Distill:
 
         batch = await self._remember.now(tenant, drafts, stored) if drafts else None
         outcomes: list[list[Remembered | CommonplaceError]] = [[] for _ in events]
-        for owner, outcome in zip(owners, _outcomes(batch), strict=True):
-            outcomes[owner].append(outcome)
+        for owner, outcome in zip(owners, await self._kept(tenant, _outcomes(batch)), strict=True):
+            if outcome is not None:
+                outcomes[owner].append(outcome)
         return [
             _Yield(failure=each.outcome) if isinstance(each.outcome, CommonplaceError) else _yielded(of_event)
             for each, of_event in zip(extracted, outcomes, strict=True)
         ]
+
+    async def _kept(
+        self, tenant: str, outcomes: Sequence[Remembered | CommonplaceError]
+    ) -> list[Remembered | CommonplaceError | None]:
+        """The outcomes, without the memories that were deleted since they were written: nobody waits for those."""
+        open = {each.memory.id for each in outcomes if isinstance(each, Remembered) and not each.memory.ready}
+        gone = open - (await self._memories.many(tenant, open)).keys() if open else set()
+        return [None if isinstance(each, Remembered) and each.memory.id in gone else each for each in outcomes]
 
     async def _linked(self, tenant: str, events: Sequence[Event], yields: Sequence[_Yield]) -> None:
         """Writes which events each memory was made of."""
@@ -190,7 +199,8 @@ def _yielded(outcomes: Sequence[Remembered | CommonplaceError]) -> _Yield:
     for outcome in outcomes:
         if isinstance(outcome, CommonplaceError):
             return _Yield(
-                memories, outcome if isinstance(outcome, Invalid | NotFound) else Unavailable(outcome.message)
+                memories,
+                outcome if isinstance(outcome, Invalid | NotFound | TooLarge) else Unavailable(outcome.message),
             )
     failed = next((memory for memory in memories if memory.state is State.FAILED), None)
     if failed is not None:

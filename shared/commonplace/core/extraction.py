@@ -11,6 +11,7 @@ from itertools import dropwhile, pairwise
 from typing import Final
 
 from commonplace.core.english import GENERIC, STOPWORDS
+from commonplace.core.passages import SENTENCE_END
 from commonplace.model.event import Event, EventKind
 from commonplace.model.insight import Insight, Nature, Statement
 from commonplace.ports.extractor import MOST_STATEMENT, Extracted, beginning
@@ -98,7 +99,8 @@ RULES: Final = (
         0.9,
         _SPEECH,
         _any(
-            _STARTS + r"(?:always|never|don't ever|do not ever|make sure|be sure|from now on|avoid)\b",
+            _STARTS + r"(?:always|never|make sure|be sure|from now on|going forward|avoid|"
+            r"(?:don't|do not) (?!worry|know|think|have|want|need|mind|understand|like|care|remember|see|you|we|i)\w+)\b",
             r"\b(?:must|should|shall|have to|need to|ought to|may|can) (?:always|never|only)\b",
             r"\b(?:must not|mustn't|may not|not allowed|forbidden|prohibited|whenever)\b",
             r"\b(?:the|our|my|a|company) (?:rule|policy|convention|guideline)s?\b",
@@ -162,7 +164,6 @@ RULES: Final = (
 """The first one that fits says what a text is."""
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+\s+|[。！？]++|\n++")
 _QUOTED = re.compile(
     r"\"(\S|\S[^\"\n]{0,58}\S)\"|„([^“\n]{1,60})“|“([^”\n]{1,60})”|«([^»\n]{1,60})»|「([^」\n]{1,60})」|`([^`\n]{1,60})`"
 )
@@ -203,7 +204,12 @@ how are you, how are you doing, how are you today, how's it going, what's up, su
 nice to meet you, pleased to meet you, have a nice day, have a good day, have a great day, you too, same here, same to you
 sorry, my bad, oops, excuse me, pardon, oh, ah, hm, hmm, hmmm, mm, mhm, uh, um, er, eh, huh, well, so, lol, haha, hahaha
 hehe, yay, hooray, congrats, congratulations, for that, for your help, for the help, for everything, much appreciated
-i appreciate it, lgtm, np, morning, sí, vale, claro, de nada, sim, não, oui, non, d'accord, de rien, ja, nein, genau, bitte
+i appreciate it, lgtm, np, morning, great question, good question, happy to help, glad to help, glad i could help
+i'm happy to help, i'm glad i could help, glad to hear that, hope that helps, hope this helps, i hope that helps
+i hope this helps, feel free to ask, let me know, let me know if you need anything else, let me know if you need more help
+let me know if you have any questions, is there anything else, is there anything else i can help you with, how can i help
+how can i help you, how can i help you today, how may i help you, what can i do for you, anything else
+sí, vale, claro, de nada, sim, não, oui, non, d'accord, de rien, ja, nein, genau, bitte
 alles klar, gut, prima, va bene, sì, prego, да, нет, хорошо, ок, пока, 好, 好的, 是, 不是, はい, いいえ, わかりました, 네
 아니요, نعم, لا
 """)
@@ -253,7 +259,7 @@ def _passages(text: str) -> Iterator[str]:
         yield text
         return
     cuts, last = [0], 0
-    for end in [*(match.end() for match in _SENTENCE_END.finditer(text)), len(text)]:
+    for end in [*(match.end() for match in SENTENCE_END.finditer(text)), len(text)]:
         if end - cuts[-1] > PASSAGE and last > cuts[-1]:
             cuts.append(last)
         last = end

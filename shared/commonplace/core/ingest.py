@@ -14,6 +14,9 @@ from commonplace.rows.figures import Count
 WINDOW = timedelta(seconds=60)
 """How long after an event the same words of the same actor in the same session are the same event."""
 
+ABANDONED = timedelta(minutes=1)
+"""After how long an event that does not count yet belongs to a request that died: API Gateway waits for 30 s at most."""
+
 EACH_MESSAGE = 25
 """Events that one message of the worker's names."""
 
@@ -72,7 +75,9 @@ class Ingest:
         now = self._clock.now()
         events = [self._event(tenant, organization, order, now) for order in orders]
         prints = [fingerprint(event) for event in events]
-        named = await self._events.many(tenant, organization, [order.id for order in orders if order.id is not None])
+        own = [order.id for order in orders if order.id is not None]
+        named = await self._events.many(tenant, organization, own)
+        left = await self._events.abandoned(tenant, organization, set(own) - set(named), now - ABANDONED)
         told = await self._events.told(tenant, organization, prints)
         slots: list[str] = []
         fresh: dict[str, Arrival] = {}
@@ -86,7 +91,7 @@ class Ingest:
             elif print_ in fresh:
                 slots.append(fresh[print_].event.id)
             else:
-                fresh[print_] = Arrival(event, print_, before)
+                fresh[print_] = Arrival(event, print_, before, left.get(event.id))
                 taken.add(event.id)
                 slots.append(event.id)
         return slots, list(fresh.values())

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from commonplace.model.errors import CommonplaceError, NotFound
+from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.event import Event, EventKind, EventState
 from commonplace.ports.table import (
     MAX_TRANSACTION,
@@ -50,11 +50,13 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A new event, with the fingerprint of its words and what was known of that."""
+    """A new event, with the fingerprint of its words and what was known of that; ``over`` is what a request that died has
+    left in its place."""
 
     event: Event
     fingerprint: str
     before: Told | None
+    over: Event | None = None
 
 
 def fingerprint(event: Event) -> str:
@@ -76,6 +78,13 @@ class Events:
         items = await self._table.batch_get([keys.event(tenant, organization, id) for id in dict.fromkeys(ids)])
         return {event.id: event for event in await self.closed([_decoded(item) for item in items.values()])}
 
+    async def abandoned(self, tenant: str, organization: str, ids: Iterable[str], before: datetime) -> dict[str, Event]:
+        """Those of the events, by id, that do not count and were told before a time: what is left of requests that died."""
+        items = await self._table.batch_get([keys.event(tenant, organization, id) for id in dict.fromkeys(ids)])
+        old = [event for event in map(_decoded, items.values()) if event.ingested_at <= before]
+        closed = {event.id for event in await self.closed(old)}
+        return {event.id: event for event in old if event.id not in closed}
+
     async def told(self, tenant: str, organization: str, fingerprints: Iterable[str]) -> dict[str, Told]:
         """What is known of the fingerprints."""
         wanted = {keys.told(tenant, organization, each): each for each in fingerprints}
@@ -89,16 +98,22 @@ class Events:
         at the very same moment. ``batch`` is a new id.
         """
         if len(arrivals) * 2 + len(counts) <= MAX_TRANSACTION and sum(map(_bytes, arrivals)) <= MAX_BYTES:
-            writes = [_put(each.event) for each in arrivals] + [_noted(each) for each in arrivals]
+            writes = [_put(each) for each in arrivals] + [_noted(each) for each in arrivals]
             await commit(self._table, [*writes, *tallied(counts)])
             return
-        staged = [replace(each.event, batch=batch) for each in arrivals]
-        await self._together([_put(event) for event in staged])
-        tenant = arrivals[0].event.tenant
-        closing = Put(keys.batch(tenant, batch), {"noun": "batch"}, Absent())
-        await commit(self._table, [Staged(closing), *tallied(counts)])
-        # Without conditions: whoever told the same at the same moment has its own event, and the later note stands.
-        await self._together([Staged(Put(*_note(each))) for each in arrivals])
+        staged = [replace(each, event=replace(each.event, batch=batch)) for each in arrivals]
+        try:
+            await self._together([_put(each) for each in staged])
+            closing = Put(keys.batch(staged[0].event.tenant, batch), {"noun": "batch"}, Absent())
+            await commit(self._table, [Staged(closing), *tallied(counts)])
+        except CommonplaceError:
+            await self._withdraw([each.event for each in staged])
+            raise
+        try:
+            # Without conditions: whoever told the same at the same moment has its own event, and the later note stands.
+            await self._together([Staged(Put(*_note(each))) for each in arrivals])
+        except Unavailable:
+            return  # The events are kept and counted. Without a note they are only not known again if they are told again.
 
     async def settle(self, event: Event, state: EventState, failure: str | None = None) -> None:
         """Writes how the making of an event's memories ended; repeating it changes nothing. It leaves the sweeper's index."""
@@ -123,7 +138,7 @@ class Events:
         newest_first: bool = True,
         before: str | None = None,
     ) -> Listed[Event]:
-        """A page of the events, by when they happened. ``before`` begins right before the event of that place."""
+        """A page of the events, by when they happened; only of those before a ``place``, if one is named."""
         index, parts = _list(actor, session)
 
         async def load(wanted: Sequence[Key]) -> list[Event | None]:
@@ -137,6 +152,7 @@ class Events:
                 and (actor is None or event.actor == actor)
                 and (session is None or event.session == session)
                 and (kind is None or event.kind is kind)
+                and (before is None or place(event) < before)
                 else None
                 for event in events
             ]
@@ -169,11 +185,28 @@ class Events:
         there = await self._table.batch_get(list(batches))
         return [event for event in events if event.batch is None or keys.batch(event.tenant, event.batch) in there]
 
+    async def _withdraw(self, events: Sequence[Event]) -> None:
+        """Deletes what was written of a batch that cannot be closed, so that it is in nobody's way. What cannot be deleted
+        now is dropped by the sweeper."""
+        try:
+            items = await self._table.batch_get(
+                [keys.event(each.tenant, each.organization, each.id) for each in events]
+            )
+            written = [_decoded(item) for item in items.values()]
+            await self.drop([each for each in written if each.batch == events[0].batch])
+        except Unavailable:
+            return
+
     async def _together(self, writes: Sequence[Staged]) -> None:
-        """Writes in as many transactions as it takes. Raises the first error after all have ended."""
+        """Writes in as many transactions as it takes, a few at a time. Raises the first error, when no other of them is
+        under way any more."""
         groups = _grouped(writes)
         for start in range(0, len(groups), AT_ONCE):
-            await asyncio.gather(*(commit(self._table, group) for group in groups[start : start + AT_ONCE]))
+            some = groups[start : start + AT_ONCE]
+            outcomes = await asyncio.gather(*(commit(self._table, group) for group in some), return_exceptions=True)
+            failure = next((outcome for outcome in outcomes if outcome is not None), None)
+            if failure is not None:
+                raise failure
 
 
 def arrived(tenant: str, organization: str, count: int) -> Count:
@@ -215,8 +248,15 @@ def _list(actor: str | None, session: str | None) -> tuple[str, tuple[str, ...]]
     return ("listing", ()) if actor is None else ("by_user", ("user", actor))
 
 
-def _put(event: Event) -> Staged:
-    return Staged(Put(keys.event(event.tenant, event.organization, event.id), _encoded(event), Absent()))
+def _put(arrival: Arrival) -> Staged:
+    event, over = arrival.event, arrival.over
+    condition = Absent() if over is None else RevisionIs(_revision(over))
+    return Staged(Put(keys.event(event.tenant, event.organization, event.id), _encoded(event), condition))
+
+
+def _revision(event: Event) -> int:
+    """What tells an event from what a request that died had left in its place."""
+    return (event.ingested_at - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
 
 
 def _noted(arrival: Arrival) -> Staged:
@@ -257,6 +297,7 @@ def _encoded(event: Event) -> dict[str, Value]:
             "content": event.content,
             "at": event.at,
             "ingested_at": event.ingested_at,
+            "revision": _revision(event),
             "role": event.role,
             "team": event.team,
             "metadata": None if event.metadata is None else text(event.metadata),

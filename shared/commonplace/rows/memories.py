@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from commonplace.model.errors import CommonplaceError
+from commonplace.model.errors import CommonplaceError, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Accesses, Memory, Tombstone
 from commonplace.model.scope import DEFAULT_STORE
@@ -43,8 +43,9 @@ from commonplace.rows.memory_writes import (
 
 T = TypeVar("T")
 
-MOST_SOURCES = 1_000
-"""Events that a memory names as its sources; more of the same are not told."""
+MOST_SOURCES = 250
+"""Events that a memory names as its sources; more of the same are not told. Ids of 256 characters, of up to 6 bytes each in
+JSON, so stay within the 400 KB of an item (DynamoDB)."""
 
 
 class Memories:
@@ -83,15 +84,17 @@ class Memories:
     async def _in_groups(
         self, groups: Sequence[Sequence[T]], writes: Callable[[Sequence[T]], list[Staged]]
     ) -> list[CommonplaceError | None]:
-        """Writes each group in a transaction, and one by one what cannot be written together."""
+        """Writes each group in a transaction, and one by one what cannot be written together, unless the table is down."""
         outcomes: list[CommonplaceError | None] = []
         for group in groups:
             try:
                 await commit(self._table, writes(group))
                 outcomes += [None] * len(group)
             except CommonplaceError as error:
-                alone = [[each] for each in group]
-                outcomes += [error] if len(group) == 1 else await self._in_groups(alone, writes)
+                if len(group) == 1 or isinstance(error, Unavailable):
+                    outcomes += [error] * len(group)
+                else:
+                    outcomes += await self._in_groups([[each] for each in group], writes)
         return outcomes
 
     async def replace(self, old: Memory, new: Memory, also: Sequence[Staged] = ()) -> None:

@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-import aiohttp
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
 from commonplace.adapters import hosted
+from commonplace.adapters.aws.bedrock_errors import FAILURES, MEND_SECONDS, passes, translated
 from commonplace.adapters.hosted import PLAIN, WINDOW, WORDS, Patience, Refused, Vector, each, readable, unit
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.space import Space
@@ -37,20 +36,6 @@ requests per minute; eight at 100 ms each are 4,800 a minute."""
 
 PATIENCE: Final = 8.0
 """Seconds after which a call repeats nothing any more. A model that only hangs is given up after 14 s at most."""
-
-QUOTA_SECONDS: Final = 30
-"""When to come back if the quota is used up, which is one for each minute."""
-
-MEND_SECONDS: Final = 60
-"""When to come back if somebody has to change something first."""
-
-MOST_SAID: Final = 200
-"""Characters of Bedrock's own words in an error."""
-
-_OVERLOADED = {408, 424, 429}
-"""ModelTimeoutException, ModelErrorException, ThrottlingException and ModelNotReadyException."""
-
-_THROTTLED = {"ThrottlingException", "ThrottledException", "RequestThrottled", "TooManyRequestsException"}
 
 
 def client_config() -> Config:
@@ -144,14 +129,10 @@ class BedrockEmbedder:
                 )
                 async with answer["body"] as stream:
                     content = await stream.read()
-            except (
-                BotoCoreError,
-                ClientError,
-                aiohttp.ClientError,
-            ) as error:  # a body that breaks off is the transport's
-                pause = patience.pause(attempt) if _passes(error) else None
+            except FAILURES as error:
+                pause = patience.pause(attempt) if passes(error) else None
                 if pause is None:
-                    raise self._translated(error) from error
+                    raise translated(error, self._model) from error
             else:
                 return self._read(content)
             await asyncio.sleep(pause)
@@ -164,30 +145,3 @@ class BedrockEmbedder:
             raise Unavailable(f"{self._model} answered something else than JSON") from error
         vector = answer.get("embedding") if isinstance(answer, dict) else None
         return unit(vector, self._space.dimension, self._model)
-
-    def _translated(self, error: Exception) -> Exception:
-        if not isinstance(error, ClientError):
-            reason = type(error).__name__
-            return Unavailable(f"{self._model} cannot be reached on Amazon Bedrock ({reason})")
-        code, status = error.response["Error"]["Code"], error.response["ResponseMetadata"]["HTTPStatusCode"]
-        if code == "ValidationException":
-            return Refused(error.response["Error"].get("Message", "")[:MOST_SAID])
-        if status in {401, 403}:
-            return Unavailable(
-                f"Amazon Bedrock does not allow the use of {self._model} ({code}): "
-                "the role needs bedrock:InvokeModel, and the account needs access to the model in this region",
-                MEND_SECONDS,
-            )
-        if status == 404:  # noqa: PLR2004 - HTTP's own number
-            return Unavailable(f"Amazon Bedrock has no {self._model} in this region", MEND_SECONDS)
-        if code in _THROTTLED or code == "ServiceQuotaExceededException":
-            return Unavailable(f"The quota for {self._model} on Amazon Bedrock is used up", QUOTA_SECONDS)
-        return Unavailable(f"{self._model} cannot be used on Amazon Bedrock now ({code})")
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the same call may succeed a little later."""
-    if not isinstance(error, ClientError):
-        return isinstance(error, HTTPClientError | IncompleteReadError | aiohttp.ClientError)
-    status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-    return status in _OVERLOADED or status >= 500 or error.response["Error"]["Code"] in _THROTTLED  # noqa: PLR2004 - HTTP's own limit
