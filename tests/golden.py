@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parent / "dialects/golden"
 FILES = sorted((FOLDER / "relay").glob("*.json"))
 COGNIPEER = sorted((FOLDER / "cognipeer").glob("*.json"))
 EDGE = sorted((FOLDER / "edge").glob("*.json"))
+MEMSY = sorted((FOLDER / "memsy").glob("*.json"))
 PLACEHOLDER = re.compile(r"<([a-z_]+)(?: as ([a-z]+))?>")
 ABOUT = re.compile(r"<about (-?\d+(?:\.\d+)?)>")
 NEAR = 1e-3

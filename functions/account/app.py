@@ -1,8 +1,9 @@
 """Agents, keys, webhooks, health, and whatever no other function serves."""
 
-from account import edge, relay
+from account import edge, memsy, relay
 from commonplace.dialects.cognipeer.errors import Cognipeer
 from commonplace.dialects.edge.errors import Edge
+from commonplace.dialects.memsy.errors import Memsy
 from commonplace.dialects.relay.errors import Relay
 from commonplace.http.endpoint import Application, Spoken, application
 from commonplace.wiring import Services
@@ -14,5 +15,6 @@ def build(services: Services) -> Application:
         Spoken(Relay(), relay.operations(services)),
         Spoken(Cognipeer(), []),
         Spoken(Edge(services.stranger), edge.operations(services)),
+        Spoken(Memsy(), memsy.operations(services)),
     ]
     return application(spoken, services.host)

@@ -1,6 +1,6 @@
 """MemoryRelay: agents, API keys, webhooks, health."""
 
-from commonplace import __version__
+from account.health import checked
 from commonplace.dialects.edge import responses as edge
 from commonplace.dialects.relay import account_requests, query, responses
 from commonplace.dialects.relay.fields import decoded
@@ -102,24 +102,11 @@ def _keys(services: Services) -> list[Operation]:
 
 
 def _health(services: Services) -> list[Operation]:
-    async def checked() -> tuple[responses.Object, int]:
-        now = services.clock.now()
-        parts = await services.check()
-        body = responses.health(
-            version=__version__,
-            environment=services.settings.environment,
-            now=now,
-            uptime=int((now - services.started).total_seconds()),
-            services=parts,
-            embedder=services.embedder.space,
-        )
-        return body, 200 if all(parts.values()) else 503
-
     async def health(_: Call) -> Reply:
-        return Reply(*await checked())
+        return Reply(*await checked(services))
 
     async def union(_: Call) -> Reply:
-        body, status = await checked()
+        body, status = await checked(services)
         well = body["status"] == "healthy"
         return Reply({**edge.health(services.settings.environment), "ok": well, **body}, status)
 

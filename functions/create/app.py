@@ -2,10 +2,11 @@
 
 from commonplace.dialects.cognipeer.errors import Cognipeer
 from commonplace.dialects.edge.errors import Edge
+from commonplace.dialects.memsy.errors import Memsy
 from commonplace.dialects.relay.errors import Relay
 from commonplace.http.endpoint import Application, Spoken, application
 from commonplace.wiring import Services
-from create import cognipeer, edge, relay
+from create import cognipeer, edge, memsy, relay
 
 
 def build(services: Services) -> Application:
@@ -14,5 +15,6 @@ def build(services: Services) -> Application:
         Spoken(Relay(), relay.operations(services)),
         Spoken(Cognipeer(), cognipeer.operations(services)),
         Spoken(Edge(services.stranger), edge.operations(services)),
+        Spoken(Memsy(), memsy.operations(services)),
     ]
     return application(spoken, services.host)

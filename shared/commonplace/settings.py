@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from commonplace.model.usage import Dimension
+
 T = TypeVar("T", int, float)
 
 
@@ -57,6 +59,9 @@ class Settings:
     tenant_lengths: int = 64
     embed_given: bool = True
     strict_vectors: bool = False
+    most_groups: int = 100
+    most_keys: int = 50
+    quotas: tuple[tuple[Dimension, int], ...] = ()
 
 
 VARIABLES: Mapping[str, str] = {field: f"COMMONPLACE_{field.upper()}" for field in Settings.__dataclass_fields__}
@@ -111,6 +116,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         tenant_lengths=_number(given, "tenant_lengths", default.tenant_lengths, 1, 4096),
         embed_given=_truth(given, "embed_given", default.embed_given),
         strict_vectors=_truth(given, "strict_vectors", default.strict_vectors),
+        most_groups=_number(given, "most_groups", default.most_groups, 0, 10_000),
+        most_keys=_number(given, "most_keys", default.most_keys, 1, 1_000),
+        quotas=_quotas(given.get("quotas", ""), "quotas"),
     )
 
 
@@ -153,6 +161,19 @@ def _origins(value: str, field: str) -> tuple[str, ...]:
     if wrong:
         raise SettingError(f"{VARIABLES[field]} must be origins such as https://example.org, or none, not {wrong[0]!r}")
     return origins
+
+
+def _quotas(value: str, field: str) -> tuple[tuple[Dimension, int], ...]:
+    """What may be used in a month, as in ``api_calls=10000 search_queries=1000``; what is not named is unlimited."""
+    try:
+        pairs = [part.split("=") for part in value.replace(",", " ").split()]
+        quotas = tuple((Dimension(name), int(limit)) for name, limit in pairs)
+        if len(dict(quotas)) < len(quotas) or any(limit < 0 for _, limit in quotas):
+            raise ValueError(value)
+    except ValueError:
+        names = ", ".join(Dimension)
+        raise SettingError(f"{VARIABLES[field]} must be numbers by {names}, each once, not {value!r}") from None
+    return quotas
 
 
 def _curve(value: str, field: str) -> tuple[tuple[float, float], ...]:

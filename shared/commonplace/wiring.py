@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import Admit
@@ -18,6 +18,7 @@ from commonplace.core.enlist import Enlist
 from commonplace.core.extraction import RuleExtractor
 from commonplace.core.forget import Forget
 from commonplace.core.furnish import Furnish
+from commonplace.core.gather import Gather
 from commonplace.core.gauge import Gauge
 from commonplace.core.ingest import Ingest
 from commonplace.core.nearest import Nearest
@@ -26,16 +27,21 @@ from commonplace.core.once import Once
 from commonplace.core.rebuild import Rebuild
 from commonplace.core.recall import Recall
 from commonplace.core.recognize import Recognize
+from commonplace.core.recollect import Recollect
+from commonplace.core.recount import Recount
 from commonplace.core.remember import Remember
 from commonplace.core.revise import Revise
 from commonplace.core.search import Search, Tuning
 from commonplace.core.shelve import Shelve
 from commonplace.core.subscribe import Subscribe
+from commonplace.core.survey import Survey
 from commonplace.core.sweep import Sweep
 from commonplace.core.usage import Tally
+from commonplace.dialects.memsy.headers import headers as memsy_headers
 from commonplace.dialects.relay import webhook as relay_webhook
 from commonplace.engines import Engines, opened
 from commonplace.http.host import Host
+from commonplace.http.metering import Metering
 from commonplace.http.shared_path import SharedPath
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import Unavailable
@@ -45,6 +51,8 @@ from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
 from commonplace.rows.events import Events
+from commonplace.rows.groups import Groups
+from commonplace.rows.interests import Interests
 from commonplace.rows.lengths import VectorLengths
 from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
@@ -201,6 +209,42 @@ class Services:
         """From events to memories."""
         rules = RuleExtractor()
         return Distill(self.events, self.memories, self.remember, rules, rules, self._usages, self.clock)
+
+    @cached_property
+    def gather(self) -> Gather:
+        """Orgs, roles and teams."""
+        return Gather(Groups(self.engines.table), self.clock, self.ids, self.settings.most_groups)
+
+    @cached_property
+    def recollect(self) -> Recollect:
+        """Finding, with where it comes from."""
+        return Recollect(self.search, self.memories, self.events, self.engines.embedding_queue, self.clock)
+
+    @cached_property
+    def recount(self) -> Recount:
+        """Events, as they were told."""
+        return Recount(self.events)
+
+    @cached_property
+    def interests(self) -> Interests:
+        """Who would like to have a larger plan."""
+        return Interests(self.engines.table)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """Looking over all memories."""
+        return Survey(self.memories, self.clock)
+
+    @cached_property
+    def metered(self) -> Metering:
+        """Counting requests."""
+        limits = dict(self.settings.quotas)
+        return Metering(self.tally, self.clock, limits, partial(memsy_headers, plan=self.plan))
+
+    @property
+    def plan(self) -> str:
+        """What the deployment's users are on, in Memsy's words."""
+        return "free" if self.settings.quotas else "pro"
 
     @cached_property
     def tally(self) -> Tally:

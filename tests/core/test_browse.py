@@ -128,3 +128,15 @@ async def test_vectors_are_those_of_the_first_passage_where_there_are_any(world:
     assert vectors[long.id] == embedding.vectors[0]
     assert len(embedding.vectors) == long.passages > 3
     assert await world.services.browse.vectors([pending, rewritten], space) == {}
+
+
+async def test_the_newest_are_as_many_as_are_asked_for_though_some_have_expired(world: World) -> None:
+    memories = [await written(world, f"number {number}") for number in range(6)]
+    for memory in memories[3:5]:
+        await expiring(world, memory, 10)
+    newest = world.services.browse.newest
+    assert ids(await newest(TENANT, EVERYTHING, 3)) == ids(memories[:2:-1])
+    world.clock.advance(10)
+    assert ids(await newest(TENANT, EVERYTHING, 3)) == ids([memories[5], memories[2], memories[1]])
+    assert ids(await newest(TENANT, EVERYTHING, 9)) == ids([memories[5], *memories[2::-1]])
+    assert await newest(OTHER_TENANT, EVERYTHING, 3) == []

@@ -42,6 +42,7 @@ from commonplace.model.errors import Foreign, Invalid, Malformed, Misattributed,
 from commonplace.model.event import EventKind, EventOrder
 from commonplace.model.filter import Period
 from commonplace.model.memory import Standing
+from commonplace.model.scope import Scope, audiences
 from commonplace.model.usage import Dimension
 from fakes import START
 
@@ -491,6 +492,47 @@ def test_an_empty_session_is_none_before_anything_else() -> None:
     order = search_order({"query": "q", "session_id": "x", "exclude_session_id": ""})
     assert (order.session, order.excluded_session) == ("x", None)
     assert search_order({"query": "q", "session_id": "", "exclude_session_id": ""}) == SearchOrder(query="q")
+
+
+SCOPES = {
+    "ada": Scope(user="ada"),
+    "ada in r": Scope(user="ada", role="r", team="t"),
+    "bob in r": Scope(user="bob", role="r"),
+    "bob in t": Scope(user="bob", role="q", team="t"),
+    "role r": Scope(role="r"),
+    "role q": Scope(role="q"),
+    "team t": Scope(team="t"),
+    "team r": Scope(team="r"),
+    "org": Scope(),
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, set(SCOPES)),
+        ({"role_ids": [], "team_ids": []}, set(SCOPES)),
+        ({"actor_id": "ada"}, {"ada", "ada in r", "org"}),
+        ({"actor_id": "ada", "role_ids": ["r"]}, {"ada", "ada in r", "role r", "org"}),
+        (
+            {"actor_id": "ada", "role_ids": ["q", "r"], "team_ids": ["t"]},
+            {"ada", "ada in r", "role r", "role q", "team t", "org"},
+        ),
+        ({"actor_id": "nobody"}, {"org"}),
+        ({"actor_id": "r"}, {"org"}),
+        ({"role_ids": ["r"]}, {"ada in r", "bob in r", "role r", "org"}),
+        ({"team_ids": ["t"]}, {"ada in r", "bob in t", "team t", "org"}),
+        ({"team_ids": ["r"]}, {"team r", "org"}),
+        ({"role_ids": ["r"], "team_ids": ["t"]}, {"ada in r", "bob in r", "bob in t", "role r", "team t", "org"}),
+        ({"role_ids": ["nothing"]}, {"org"}),
+    ],
+)
+def test_with_an_actor_roles_and_teams_find_more_and_without_one_they_narrow(
+    asked: dict[str, Any], found: set[str]
+) -> None:
+    audience = search_order({"query": "q", **asked}).audience
+    meant = {name for name, scope in SCOPES.items() if not audience or not set(audience).isdisjoint(audiences(scope))}
+    assert meant == found
 
 
 # Orgs, roles, teams

@@ -23,7 +23,10 @@ EVENTS = ROOT / "infra/events"
 MODEL, DIMENSION = "all-minilm", "384"
 """What tests/embedding_server.py serves under this name is the model of one machine."""
 
-OWNERS = {f"{route.method} {route.path}".removeprefix("ANY "): route.function for route in TEMPLATE.routes}
+OWNERS = {
+    "$default" if route.path == "$default" else f"{route.method} {route.path}": route.function
+    for route in TEMPLATE.routes
+}
 
 STATUSES = {
     "agent_create": 201,
@@ -64,6 +67,18 @@ STATUSES = {
     "memory_list": 200,
     "memory_patch": 404,
     "memory_status": 404,
+    "memsy_actor": 404,
+    "memsy_events": 200,
+    "memsy_health": 200,
+    "memsy_ingest": 200,
+    "memsy_keys": 200,
+    "memsy_memories": 200,
+    "memsy_orgs": 200,
+    "memsy_role_create": 200,
+    "memsy_role_get": 404,
+    "memsy_search": 200,
+    "memsy_status": 200,
+    "memsy_unknown_route": 404,
     "search": 200,
     "search_no_key": 401,
     "search_query_string": 200,
@@ -75,7 +90,10 @@ STATUSES = {
 }
 """What an empty tenant's requests are answered with."""
 
-FAILURES = {"clear": 0, "deliver": 0, "embed": 0, "embed_last_try": 0, "forget": 0, "mixed": 8}
+FAILURES = {
+    **dict.fromkeys(("clear", "deliver", "embed", "embed_last_try", "extract", "forget", "recalled"), 0),
+    "mixed": 8,
+}
 """How many messages of each batch come again: those that cannot be read."""
 
 DEPLOYING = {"provision_create", "provision_delete", "provision_update"}

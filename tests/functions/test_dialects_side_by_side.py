@@ -9,7 +9,7 @@ import pytest
 from account import relay
 from commonplace.core.admit import KeyOrder
 from commonplace.dialects.relay.errors import Relay
-from commonplace.http.endpoint import Application, Call, Operation, Reply, Spoken, application
+from commonplace.http.endpoint import Application, Call, Operation, Refused, Reply, Spoken, application
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -18,6 +18,7 @@ from commonplace.model.errors import (
     Forbidden,
     Invalid,
     Malformed,
+    MethodNotAllowed,
     NoCredentials,
     NotFound,
     TooLarge,
@@ -43,6 +44,7 @@ OTHER_STATUSES: Mapping[type[CommonplaceError], int] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    MethodNotAllowed: 405,
     Malformed: 400,
     Invalid: 422,
     Unavailable: 503,
@@ -59,17 +61,25 @@ class Other:
     api_key_header = False
 
     def __init__(
-        self, *, guarded: bool = False, stranger: Principal | None = None, organizations: bool = False
+        self,
+        *,
+        guarded: bool = False,
+        stranger: Principal | None = None,
+        organizations: bool = False,
+        routes: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.guarded = guarded
         self.stranger = stranger
         self.organizations = organizations
+        self.routes = routes
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
         if error is None:
             return 500, {"oops": "bug"}, {"x-other": request_id}
         told = f"missing {error.permission}" if isinstance(error, Forbidden) else type(error).__name__
+        if isinstance(error, MethodNotAllowed):
+            told = f"allowed {' '.join(error.allowed)}"
         return OTHER_STATUSES[type(error)], {"oops": told}, {"x-other": request_id}
 
 
@@ -81,6 +91,7 @@ class Inner:
     owns: Sequence[str] = ("/other/inner",)
     body_limit = 100
     api_key_header = False
+    routes: Sequence[tuple[str, str]] = ()
     guarded = False
     stranger: Principal | None = None
     organizations = False
@@ -105,6 +116,8 @@ class Counter:
             Operation("GET", "/things/{id}/bug", None, self.bug),
             Operation("GET", "/things/{id}/none", None, self._none),
             Operation("GET", "/things/{id}/swallowed", None, self._swallowed),
+            Operation("DELETE", "/things/{id}", Permission.DELETE, self._removed),
+            Operation("POST", "/things/{id}/refused", Permission.WRITE, self._refused),
         ]
 
     async def _listing(self, call: Call) -> Reply:
@@ -126,6 +139,13 @@ class Counter:
 
     async def _swallowed(self, _: Call) -> Reply:
         return Reply({}, 204)
+
+    async def _removed(self, _: Call) -> Reply:
+        return Reply(None, 204, {"x-count": "0"})
+
+    async def _refused(self, _: Call) -> Reply:
+        self.count += 1
+        raise Refused(Conflict("x"), {"x-count": str(self.count), "x-other": "overruled"})
 
 
 def served(world: World, spoken: Sequence[Spoken]) -> Application:
@@ -311,6 +331,102 @@ async def test_a_success_is_never_without_a_body(http: httpx.AsyncClient) -> Non
     answer = await http.get("/other/things/x/none")
     assert (answer.status_code, answer.content) == (200, b"null")
     assert told(await http.get("/other/things/x/swallowed"), 500) == "bug"
+
+
+async def test_an_answer_that_can_have_no_body_has_none_and_its_headers_all_the_same(http: httpx.AsyncClient) -> None:
+    for path in ("/other/things/x", "/things/x"):
+        answer = await http.delete(path, headers=BEARER)
+        assert (answer.status_code, answer.content, answer.headers["x-count"]) == (204, b"", "0")
+        assert "content-type" not in answer.headers
+        assert answer.headers.get("content-length", "0") == "0"
+        assert REQUEST_ID.fullmatch(answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+@pytest.mark.parametrize("body", [{}, [], "", 0, False])
+def test_a_status_that_has_no_body_takes_none(status: int, body: object) -> None:
+    with pytest.raises(ValueError, match=f"An answer with the status {status} has no body"):
+        Reply(body, status)
+
+
+async def test_a_refusal_may_have_headers_beside_those_of_the_error_and_is_forgotten(http: httpx.AsyncClient) -> None:
+    for count in ("1", "2"):
+        answer = await http.post("/other/things/x/refused", headers={**BEARER, "idempotency-key": "k"})
+        assert told(answer, 409) == "Conflict"
+        assert answer.headers["x-count"] == count
+
+
+ROUTES = [
+    ("GET", "/other/things"),
+    ("POST", "/other/things"),
+    ("GET", "/other/things/{id}"),
+    ("DELETE", "/other/things/special"),
+    ("PUT", "/other/elsewhere/{id}/parts"),
+    ("GET", "/other/files/{id:path}"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("PUT", "/other/things", "GET POST"),
+        ("BREW", "/other/things", "GET POST"),
+        ("HEAD", "/other/things", "GET POST"),
+        ("GET", "/other//elsewhere//x/parts", "PUT"),
+        ("POST", "/other/things/x", "GET"),
+        ("POST", "/other/things/special", "DELETE GET"),
+        ("POST", "/other/files/a/b/c", "GET"),
+        ("PUT", "/other/things/x/parts", None),
+        ("GET", "/other/things/", None),
+        ("POST", "/other/files/", None),
+        ("GET", "/other/elsewhere", None),
+        ("GET", "/other", None),
+    ],
+)
+async def test_a_dialect_that_names_its_routes_tells_a_wrong_method_from_an_unknown_path(
+    world: World, method: str, path: str, allow: str | None
+) -> None:
+    async with client_of(served(world, [Spoken(Other(routes=ROUTES), []), Spoken(Relay(), [])])) as http:
+        answer = await http.request(method, path)
+    if method == "HEAD":
+        assert (answer.status_code, answer.content) == (405, b"")
+    else:
+        assert told(answer, 404 if allow is None else 405) == ("NotFound" if allow is None else f"allowed {allow}")
+
+
+async def test_a_method_that_another_function_serves_at_a_path_is_not_called_wrong(world: World) -> None:
+    async with client_of(served(world, [Spoken(Other(routes=ROUTES), [])])) as http:
+        for method, path in (("GET", "/other//things"), ("POST", "/other/things"), ("GET", "/other/files/a/b")):
+            assert told(await http.request(method, path), 404) == "NotFound"
+
+
+async def test_a_wrong_method_is_told_to_holders_of_a_key_where_the_dialect_is_guarded(world: World) -> None:
+    async with client_of(served(world, [Spoken(Other(guarded=True, routes=ROUTES), [])])) as http:
+        assert told(await http.put("/other/things"), 401) == "NoCredentials"
+        assert told(await http.put("/other/things", headers={"authorization": "Bearer x"}), 401) == "Unauthenticated"
+        assert told(await http.put("/other/things", headers=BEARER), 405) == "allowed GET POST"
+
+
+async def test_a_wrong_method_is_405_in_memsys_paths_and_404_in_those_of_all_others(world: World) -> None:
+    async with world.client() as client:
+        for path, allow in (
+            ("/v1/ingest", "POST"),
+            ("/v1/roles", "GET, POST"),
+            ("/v1/console/memories/stats", "GET"),
+            ("/memsy/v1/actors/a/b", "GET"),
+            ("/api/keys/x", "DELETE"),
+            ("/memsy/api/connectors/x", "DELETE, GET"),
+            ("/api/agents/signup", "POST"),
+        ):
+            answer = await client.http.put(path)
+            assert (answer.status_code, answer.headers["allow"]) == (405, allow), path
+            assert answer.json()["error"] == "method_not_allowed"
+        for path in ("/v1/agents", "/v1/memories", "/v1/health", "/edge/v1/memories", "/api/client/v1/memory/stores"):
+            answer = await client.http.put(path)
+            assert (answer.status_code, answer.headers.get("allow")) == (404, None), path
+        for path in ("/api", "/api/", "/api/nothing", "/v1/orgs/", "/memsy", "/v1/ingest/x", "/v1/console"):
+            answer = await client.http.get(path)
+            assert (answer.status_code, answer.json()["error"]) == (404, "not_found"), path
 
 
 async def test_the_default_function_knows_the_words_of_what_other_functions_serve(world: World) -> None:

@@ -27,6 +27,9 @@ EVENTS = ROOT / "infra/events"
 MEMORY_ID = "019b7c00-0000-7000-8000-0000000000aa"
 """The memory that the events speak of."""
 
+EVENT_ID = "019b7c00-0000-7000-8000-0000000000bb"
+"""The event that they speak of."""
+
 OLD_STORE = "mem-old"
 """The store that an event deletes. The others are in the default one."""
 
@@ -47,7 +50,7 @@ class Case:
     name: str
     function: str
     status: int
-    holds: Callable[[dict[str, Any]], bool]
+    holds: Callable[[Any], bool]
 
 
 RELAY = [
@@ -104,8 +107,22 @@ EDGE = [
     Case("edge_get", "memories", 200, lambda body: body["memory"]["organization_id"] == TENANT),
     Case("edge_health", "account", 200, lambda body: body["service"] == "memo-st-api" and len(body) == 3),
 ]
-HTTP = [*RELAY, *COGNIPEER, *EDGE]
-OTHERS = {"embed", "embed_last_try", "deliver", "forget", "clear", "mixed", "sweep"}
+MEMSY = [
+    Case("memsy_ingest", "create", 200, lambda body: len(body["event_ids"]) == 1),
+    Case("memsy_status", "memories", 200, lambda body: (body["total"], body["failedIds"]) == (1, [EVENT_ID])),
+    Case("memsy_search", "search", 200, lambda body: ids(body["results"]) == [MEMORY_ID]),
+    Case("memsy_memories", "memories", 200, lambda body: [item["text"] for item in body["items"]] == [CONTENT]),
+    Case("memsy_actor", "memories", 200, lambda body: (body["actor_id"], body["memory_count"]) == ("user_123", 1)),
+    Case("memsy_orgs", "directory", 200, lambda body: body == []),
+    Case("memsy_role_create", "directory", 200, lambda body: body["role_id"].startswith("role_")),
+    Case("memsy_role_get", "directory", 404, lambda body: body["message"] == "Role not found"),
+    Case("memsy_keys", "account", 200, lambda body: body["active_count"] == 1),
+    Case("memsy_events", "account", 200, lambda body: body["total"] == 0),
+    Case("memsy_health", "account", 200, lambda body: body["status"] == "ok"),
+    Case("memsy_unknown_route", "account", 404, lambda body: body["error"] == "not_found"),
+]
+HTTP = [*RELAY, *COGNIPEER, *EDGE, *MEMSY]
+OTHERS = {"embed", "embed_last_try", "deliver", "forget", "clear", "extract", "recalled", "mixed", "sweep"}
 OTHERS |= {"provision_create", "provision_update", "provision_delete"}  # tests/functions/test_provision.py
 
 
@@ -169,7 +186,7 @@ async def test_an_http_function_answers_its_event(world: World, case: Case) -> N
 def test_an_event_names_the_route_by_which_the_gateway_hands_it_to_that_function(case: Case) -> None:
     given = event(case.name)
     routes = {
-        f"{route.method} {route.path}".removeprefix("ANY "): route.function
+        "$default" if route.path == "$default" else f"{route.method} {route.path}": route.function
         for route in load(ROOT / "template.yaml").routes
     }
     assert routes[given["routeKey"]] == case.function
@@ -236,7 +253,7 @@ async def test_each_record_of_a_mixed_batch_fails_alone(world: World) -> None:
 
 
 async def test_a_message_for_what_is_gone_is_done(world: World) -> None:
-    for name in ("embed", "deliver", "forget", "clear"):
+    for name in ("embed", "deliver", "forget", "clear", "extract", "recalled"):
         assert await consume(world.services, event(name)) == {"batchItemFailures": []}
 
 
@@ -257,6 +274,53 @@ async def test_the_worker_empties_a_deleted_store_however_often_it_is_told(world
     assert (await world.services.memories.page(TENANT, inside, limit=1)).items == ()
     world.clock.advance(61)
     assert (await sweep(world.services))["stores"] == 0
+
+
+async def told(world: World) -> None:
+    """Tells the event that the events speak of."""
+    event = {
+        "event_id": EVENT_ID,
+        "actor_id": "user_123",
+        "session_id": "s",
+        "kind": "user_message",
+        "content": CONTENT,
+    }
+    async with world.client() as client:
+        await client("POST", "/v1/ingest", {"events": [event]})
+
+
+async def test_the_worker_makes_one_memory_of_an_event_however_often_it_is_told(world: World) -> None:
+    await told(world)
+    for _ in range(2):
+        assert await consume(world.services, event("extract")) == {"batchItemFailures": []}
+    async with world.client() as client:
+        assert (await client("POST", "/v1/status", {"event_ids": [EVENT_ID]}))["completedIds"] == [EVENT_ID]
+        (item,) = (await client("GET", "/v1/console/memories"))["items"]
+    assert (item["text"], item["source_event_ids"]) == (CONTENT, [EVENT_ID])
+
+
+async def test_an_event_whose_memory_cannot_be_found_yet_comes_again(world: World) -> None:
+    await told(world)
+    world.index.down = True
+    (record,) = event("extract")["Records"]
+    failure = {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+    assert await consume(world.services, event("extract")) == failure
+    async with world.client() as client:
+        assert (await client("POST", "/v1/status", {"event_ids": [EVENT_ID]}))["pendingIds"] == [EVENT_ID]
+        world.index.down = False
+        world.clock.advance(61)
+        assert (await sweep(world.services))["events"] == 1
+        await world.work()
+        assert await consume(world.services, event("extract")) == {"batchItemFailures": []}
+        assert (await client("POST", "/v1/status", {"event_ids": [EVENT_ID]}))["completedIds"] == [EVENT_ID]
+
+
+async def test_a_recalled_memory_gains_strength(world: World) -> None:
+    await known(world)
+    assert await consume(world.services, event("recalled")) == {"batchItemFailures": []}
+    async with world.client() as client:
+        item = await client("GET", f"/v1/console/memories/{MEMORY_ID}")
+    assert (item["recall_count"], item["strength"]) == (1, 1.1)
 
 
 async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world: World) -> None:

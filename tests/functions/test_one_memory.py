@@ -2,9 +2,11 @@
 
 Another API is another entry of ``APIS``, and of ``WAYS`` for each of its ways of writing. What an API has no word for is
 not asked of it: the edge API cannot look for a user, an agent or a session, and neither changes nor deletes. To it a memory
-of an API without organizations belongs to the one that has the tenant's name.
+of an API without organizations belongs to the one that has the tenant's name. Memsy's API is told events, of which the worker
+makes memories; it neither changes nor deletes them, and who looks for an actor or a session there finds what has none, too.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -49,7 +51,7 @@ class Seen:
 
     id: str
     content: str
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any] | None = None
     importance: float | None = None
     tags: tuple[str, ...] | None = None
     created: int | None = None
@@ -242,6 +244,73 @@ class Edge:
         )
 
 
+class Memsy:
+    """Memsy, in the organization that has the tenant's name."""
+
+    has_tags = False
+    has_importance = False
+    parts: Sequence[str] = ()
+    changes = False
+    memories = "/v1/console/memories"
+
+    async def search(self, client: Client, query: str, part: tuple[str, str] | None = None) -> list[Seen]:
+        assert part is None
+        return await self.found(client, query)
+
+    async def listed(self, client: Client, part: tuple[str, str] | None = None) -> list[Seen]:
+        """The memories that are in use."""
+        assert part is None
+        found = await client("GET", f"{self.memories}?sort=created_at_desc&limit=200")
+        assert found["total"] == len(found["items"])
+        return [self._seen(item) for item in found["items"]]
+
+    async def read(self, client: Client, id: str) -> Seen | None:
+        body = await answered(client, f"{self.memories}/{id}")
+        return None if body is None else self._seen(body)
+
+    async def change(self, client: Client, id: str, content: str) -> None:
+        await client("PATCH", f"{self.memories}/{id}", {"text": content}, expect=405)
+
+    async def delete(self, client: Client, id: str) -> None:
+        await client("DELETE", f"{self.memories}/{id}", expect=405)
+
+    async def count(self, client: Client) -> int:
+        return int((await client("GET", f"{self.memories}/stats"))["total"])
+
+    @staticmethod
+    async def found(client: Client, query: str, **options: str) -> list[Seen]:
+        """What a search finds, best first. It tells when what it found was observed: here that is when it was written."""
+        results = (await client("POST", "/v1/search", {"query": query, **options}))["results"]
+        return [
+            Seen(
+                id=result["id"],
+                content=result["content"],
+                metadata=Memsy._metadata(result["metadata"]),
+                tags=tuple(result["metadata"]["tags"]),
+                created=_seconds(result["metadata"]["observed_at"]),
+            )
+            for result in results
+        ]
+
+    @staticmethod
+    def _metadata(facts: dict[str, Any]) -> Mapping[str, Any] | None:
+        """An event's metadata stands beside its memory, another writer's in the payload."""
+        told = [source["metadata"] for source in facts["source_metadata"]]
+        found: Mapping[str, Any] | None = told[0] if told else facts.get("payload")
+        return found
+
+    @staticmethod
+    def _seen(item: dict[str, Any]) -> Seen:
+        return Seen(
+            id=item["memory_id"],
+            content=item["text"],
+            metadata=item["payload"],
+            tags=tuple(item["tags"]),
+            created=_seconds(item["created_at"]),
+            updated=_seconds(item["updated_at"]),
+        )
+
+
 def _seconds(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp())
 
@@ -339,9 +408,34 @@ class EdgeVector(EdgeOne):
     vector = (0.012, 0.034, 0.056)
 
 
-APIS: list[Api] = [Relay(), Cognipeer(), Edge()]
+class MemsyEvent:
+    """Memsy's ingest: the worker makes a memory of the event."""
+
+    api: Api = Memsy()
+    parts: Sequence[str] = ("user", "session")
+
+    async def __call__(self, world: World, client: Client, said: Said) -> str:
+        (event,) = (await client("POST", "/v1/ingest", {"events": [self.body(said)]}))["event_ids"]
+        assert all(answer == {"batchItemFailures": []} for answer in await world.work())
+        items = (await client("GET", "/v1/console/memories"))["items"]
+        (id,) = [item["memory_id"] for item in items if event in item["source_event_ids"]]
+        return str(id)
+
+    @staticmethod
+    def body(said: Said) -> dict[str, Any]:
+        parts = {"user": "somebody", "session": "a-talk", **({} if said.part is None else dict([said.part]))}
+        place = {"actor_id": parts["user"], "session_id": parts["session"]}
+        return {**place, "kind": "user_message", "content": said.content, "metadata": json.dumps(said.metadata)}
+
+
+APIS: list[Api] = [Relay(), Cognipeer(), Edge(), Memsy()]
 ASKED: list[Api] = [api for api in APIS if api.parts]
-WAYS: list[Way] = [RelayNow(), RelayLater(), RelayBatch(), CognipeerOne(), CognipeerBatch(), EdgeOne(), EdgeVector()]
+WAYS: list[Way] = [
+    *(RelayNow(), RelayLater(), RelayBatch()),
+    *(CognipeerOne(), CognipeerBatch()),
+    *(EdgeOne(), EdgeVector()),
+    MemsyEvent(),
+]
 
 
 def name(thing: object) -> str:
@@ -364,7 +458,7 @@ def shown(said: Said, way: Way, seen: Seen, at: int) -> Seen:
     return Seen(
         id=seen.id,
         content=said.content,
-        metadata=said.metadata,
+        metadata=None if seen.metadata is None and isinstance(way.api, Memsy) else said.metadata,
         importance=None if seen.importance is None else importance,
         tags=tags,
         created=at,
@@ -486,9 +580,8 @@ async def test_a_change_through_one_is_seen_through_all(world: World, client: Cl
     for reader in APIS:
         seen = await reader.read(client, id)
         assert seen is not None
-        assert (seen.content, seen.metadata, seen.created, seen.updated) == (
-            "The herring is blue", METADATA, created, created + 9,
-        )  # fmt: skip
+        assert (seen.content, seen.created, seen.updated) == ("The herring is blue", created, created + 9)
+        assert seen.metadata == METADATA or (seen.metadata is None and isinstance(way.api, Memsy))
         assert seen.tags in (None, Said().tags if way.api.has_tags else ())
         found = await reader.search(client, "blue herring", asked_of(reader, ("user", "u1")))
         assert [each.id for each in found] == [id]
@@ -633,8 +726,8 @@ async def test_edge_shows_whose_a_memory_is_as_far_as_its_writer_said(world: Wor
         memory = body["memory"]
         named = {"user": memory["subject_id"], "agent": memory["agent_id"]}
         assert part not in named or named[part] == "Ünï 🫖"
-        of_relay, of_edge = isinstance(way.api, Relay), isinstance(way.api, Edge)
-        assert (memory["subject_id"] is None) is (part != "user" and not of_edge)
+        of_relay, of_edge, of_memsy = (isinstance(way.api, kind) for kind in (Relay, Edge, Memsy))
+        assert (memory["subject_id"] is None) is (part != "user" and not of_edge and not of_memsy)
         assert (memory["agent_id"] is None) is (part != "agent" and not of_edge and not of_relay)
         assert memory["namespace"] == ("n" if of_edge else None)
         assert memory["vector_id"] == (f"mem_{id}" if isinstance(way, EdgeVector) else None)
@@ -738,3 +831,95 @@ async def test_edge_looks_past_however_many_memories_that_it_does_not_show(clien
         await client("POST", "/v1/memories/batch", {"memories": [secret] * 100})
     assert [seen.id for seen in await Edge().listed(client)] == [kept]
     assert [seen.id for seen in await Edge().search(client, "")] == [kept]
+
+
+ABOUT_NOBODY = Said(content="The red kettle of nobody")
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "user" in way.parts], ids=name)
+async def test_memsy_finds_what_any_wrote_about_an_actor_and_what_is_about_nobody(
+    world: World, client: Client, way: Way
+) -> None:
+    mine = await way(world, client, Said(part=("user", "Ünï 🫖")))
+    await way(world, client, Said(part=("user", "Ünï 🫖x")))
+    nobodys = await CognipeerOne()(world, client, ABOUT_NOBODY)
+    assert {seen.id for seen in await Memsy.found(client, "red kettle", actor_id="Ünï 🫖")} == {mine, nobodys}
+    items = (await client("GET", f"/v1/console/memories?{urlencode({'actor_id': 'Ünï 🫖'})}"))["items"]
+    assert [item["memory_id"] for item in items] == [mine]
+    actors = (await client("GET", "/v1/actors?sort=actor_id_asc"))["items"]
+    assert [(actor["actor_id"], actor["memory_count"]) for actor in actors] == [("Ünï 🫖", 1), ("Ünï 🫖x", 1)]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "session" in way.parts], ids=name)
+async def test_memsy_finds_what_any_wrote_in_a_session_and_what_has_none(
+    world: World, client: Client, way: Way
+) -> None:
+    mine = await way(world, client, Said(part=("session", "s:1")))
+    other = await way(world, client, Said(part=("session", "s:2")))
+    nobodys = await CognipeerOne()(world, client, ABOUT_NOBODY)
+    assert {seen.id for seen in await Memsy.found(client, "red kettle", session_id="s:1")} == {mine, nobodys}
+    assert {seen.id for seen in await Memsy.found(client, "red kettle", exclude_session_id="s:1")} == {other, nobodys}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_memsy_tells_which_events_a_memory_was_made_of_and_none_of_another_writers(
+    world: World, client: Client, way: Way
+) -> None:
+    id = await way(world, client, Said())
+    body = {"query": "red kettle", "include_source_events": True}
+    (result,) = (await client("POST", "/v1/search", body))["results"]
+    item = await client("GET", f"/v1/console/memories/{id}")
+    told = [event["content"] for event in result["metadata"].get("source_events", ())]
+    assert told == ([Said().content] if isinstance(way.api, Memsy) else [])
+    assert result["metadata"]["source_event_ids"] == item["source_event_ids"]
+    assert len(item["source_event_ids"]) == len(told)
+    assert (item["payload"] is None) is isinstance(way.api, Memsy)
+    assert item["org_id"] == TENANT
+
+
+@pytest.mark.parametrize("way", WAYS, ids=name)
+async def test_memsys_reads_leave_the_memory_of_any_writer_as_it_is(world: World, client: Client, way: Way) -> None:
+    id = await way(world, client, Said())
+    before = await row(world, id)
+    memsy = Memsy()
+    await memsy.change(client, id, "The herring is blue")
+    await memsy.delete(client, id)
+    await client("DELETE", f"/v1/clear/{TENANT}", expect=501)
+    assert [seen.id for seen in await memsy.search(client, "red kettle")] == [id]
+    await world.work()
+    assert await row(world, id) == before
+    assert (await client("GET", f"/v1/console/memories/{id}"))["recall_count"] == 1
+
+
+async def test_memsy_knows_the_organization_of_the_tenants_name_alone(world: World, client: Client) -> None:
+    kept = await EdgeOne()(world, client, Said())
+    other = {**EdgeOne().body(Said()), "organizationId": "org_b"}
+    hidden = (await client("POST", "/edge/v1/memories", other, expect=201))["memory"]["id"]
+    await world.work()
+    memsy = Memsy()
+    for seen in (await memsy.search(client, "red kettle"), await memsy.listed(client)):
+        assert [each.id for each in seen] == [kept]
+    assert await memsy.read(client, hidden) is None
+    await world.accept("mem_test_key_of_org_b", TENANT, organizations=["org_b"])
+    async with world.client("mem_test_key_of_org_b") as limited:
+        for seen in (await memsy.search(limited, "red kettle"), await memsy.listed(limited)):
+            assert [each.id for each in seen] == [hidden]
+        assert await memsy.read(limited, kept) is None
+        mine = await MemsyEvent()(world, limited, Said(content="The red kettle of org_b"))
+    assert await Edge("org_b").read(client, mine) is not None
+    assert [seen.id for seen in await Edge("org_b").listed(client)] == [mine, hidden]
+    assert await memsy.read(client, mine) is None
+
+
+async def test_an_event_whose_memory_was_deleted_stays_done_and_says_it_anew_when_it_is_told_again(
+    world: World, client: Client
+) -> None:
+    id = await MemsyEvent()(world, client, Said())
+    (event,) = (await client("GET", f"/v1/console/memories/{id}"))["source_event_ids"]
+    await Relay().delete(client, id)
+    assert (await client("POST", "/v1/status", {"event_ids": [event]}))["completedIds"] == [event]
+    assert (await client("GET", "/api/console/events"))["total"] == 1
+    world.clock.advance(61)
+    again = await MemsyEvent()(world, client, Said())
+    assert again != id
+    assert (await client("GET", f"/v1/console/memories/{again}"))["source_event_ids"] != [event]

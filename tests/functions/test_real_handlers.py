@@ -146,6 +146,44 @@ async def test_what_comes_with_a_vector_is_listed_at_once_and_found_by_it_later(
     assert body(health) == {"ok": True, "service": "memo-st-api", "environment": "local"}
 
 
+async def test_what_is_told_becomes_a_memory_that_is_found_and_looked_over(data: Path) -> None:
+    told, again = invoked("create", [event("memsy_ingest"), event("memsy_ingest")], data)
+    (id,) = body(told)["event_ids"]
+    assert body(again)["event_ids"] == [id]
+    assert told["headers"]["x-usage-eventsingested"] == "1"
+    status, message = event("memsy_status"), event("extract")
+    status["body"] = json.dumps({"event_ids": [id]})
+    message["Records"][0]["body"] = json.dumps(
+        {"kind": "extract", "tenant": TENANT, "organization": TENANT, "ids": [id]}
+    )
+    (waiting,) = invoked("memories", [status], data)
+    assert body(waiting)["pendingIds"] == [id]
+    assert invoked("worker", [message, message], data) == [{"batchItemFailures": []}] * 2
+
+    (found,) = invoked("search", [event("memsy_search")], data)
+    (result,) = body(found)["results"]
+    assert "dark mode" in result["content"]
+    assert [source["event_id"] for source in result["metadata"]["source_events"]] == [id]
+    recalled = event("recalled")
+    recalled["Records"][0]["body"] = json.dumps({"kind": "recalled", "tenant": TENANT, "ids": [result["id"]]})
+    assert invoked("worker", [recalled], data) == [{"batchItemFailures": []}]
+    done, listed, actor = map(body, invoked("memories", [status, event("memsy_memories"), event("memsy_actor")], data))
+    assert done["completedIds"] == [id]
+    assert [(item["memory_id"], item["recall_count"]) for item in listed["items"]] == [(result["id"], 1)]
+    assert (actor["actor_id"], actor["memory_count"]) == ("user_123", 1)
+
+    none, role, unknown = invoked(
+        "directory", [event("memsy_orgs"), event("memsy_role_create"), event("memsy_role_get")], data
+    )
+    assert [each["statusCode"] for each in (none, role, unknown)] == [200, 200, 404]
+    assert body(role)["focus"] == "B2B sales"
+    events, keys, health = map(
+        body, invoked("account", [event("memsy_events"), event("memsy_keys"), event("memsy_health")], data)
+    )
+    assert [each["event_id"] for each in events["items"]] == [id]
+    assert (keys["active_count"], health["status"]) == (1, "ok")
+
+
 async def test_a_deleted_store_is_emptied_by_the_worker(data: Path) -> None:
     delete = event("cognipeer_store_delete")
     delete["rawPath"] = delete["requestContext"]["http"]["path"] = delete["rawPath"].replace("mem-old", "mem-notes")

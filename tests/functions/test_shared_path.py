@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commonplace.core.admit import KeyOrder
 from commonplace.http.endpoint import Call, Operation, Reply, Spoken, application
-from commonplace.http.shared_path import EDGE, RELAY, TABLE, SharedPath, named
+from commonplace.http.shared_path import EDGE, HEALTH, MEMSY, RELAY, TABLE, SharedPath, named
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import CommonplaceError, Forbidden, NotFound, TooLarge, Unauthenticated, Unavailable
 from world import KEY, OTHER_TENANT, TENANT, World
@@ -47,6 +47,7 @@ class Fake:
     stranger: Principal | None = None
     owns: Sequence[str] = ()
     api_key_header: bool = True
+    routes: Sequence[tuple[str, str]] = ()
 
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
@@ -55,7 +56,7 @@ class Fake:
         return status, {"by": self.name}, {}
 
 
-LIMITS = {RELAY: 400, EDGE: 200, "third": 200}
+LIMITS = {RELAY: 400, EDGE: 200, MEMSY: 300, "third": 200}
 
 
 def relay() -> Fake:
@@ -64,6 +65,10 @@ def relay() -> Fake:
 
 def edge(stranger: Principal | None = None) -> Fake:
     return Fake(EDGE, ("", "/edge"), LIMITS[EDGE], True, True, stranger, owns=("/edge",))
+
+
+def memsy() -> Fake:
+    return Fake(MEMSY, ("", "/memsy"), LIMITS[MEMSY], True, True, owns=("/memsy",))
 
 
 SHARED = [
@@ -534,3 +539,102 @@ async def test_there_is_no_question_where_whoever_is_meant_does_not_serve_the_ro
     async with serving(world, rows, fallback, [spoken(edge(), elsewhere), spoken(third, elsewhere)]) as http:
         assert by(await http.get("/v1/other?organizationId=o", headers=BEARER)) == EDGE
     assert rows.asked == []
+
+
+ANY_CREDENTIALS = [
+    {"authorization": ""},
+    {"authorization": " "},
+    {"authorization": "Bearer"},
+    {"authorization": "Bearer "},
+    {"authorization": "Basic dTpw"},
+    {"x-api-key": ""},
+    {"authorization": "", "x-api-key": "nonsense"},
+    {"Authorization": f"Bearer {KEY}x"},
+    WRONG,
+]
+GOOD = [BEARER, {"x-api-key": KEY}, {"X-API-Key": KEY, "authorization": "Basic dTpw"}]
+
+
+def with_health() -> list[Spoken]:
+    """MemoryRelay's health is open to all, Memsy's to holders of a key."""
+
+    async def healthy(_: Call) -> Reply:
+        return Reply({"by": RELAY})
+
+    of_relay = Spoken(relay(), [Operation(*HEALTH, None, healthy)])
+    return [of_relay, spoken(edge(), SHARED), spoken(memsy(), [(*HEALTH, Permission.READ)])]
+
+
+@pytest.mark.parametrize("fallback", [RELAY, EDGE])
+@pytest.mark.parametrize("turned", [False, True])
+async def test_health_is_memsys_as_soon_as_anything_like_a_key_is_shown(
+    world: World, rows: Rows, fallback: str, turned: bool
+) -> None:
+    dialects = with_health()
+    async with serving(world, rows, fallback, dialects[::-1] if turned else dialects) as http:
+        assert by(await http.get("/v1/health")) == RELAY
+        assert by(await http.get("/v1/health?organizationId=o")) == RELAY
+        for headers in GOOD:
+            assert by(await http.get("/v1/health", headers=headers)) == MEMSY
+        for headers in ANY_CREDENTIALS:
+            assert by(await http.get("/v1/health", headers=headers), 401) == MEMSY, headers
+    assert rows.asked == []
+
+
+async def test_under_the_name_of_one_of_them_health_is_its_alone(world: World, rows: Rows) -> None:
+    async with serving(world, rows, RELAY, with_health()) as http:
+        for headers in ({}, WRONG, BEARER):
+            assert by(await http.get("/relay/v1/health", headers=headers)) == RELAY
+        assert by(await http.get("/memsy/v1/health", headers=BEARER)) == MEMSY
+        for headers in ({}, *ANY_CREDENTIALS):
+            assert by(await http.get("/memsy/v1/health", headers=headers), 401) == MEMSY
+
+
+async def test_where_memsy_is_not_served_a_wrong_key_does_no_harm_to_health(world: World, rows: Rows) -> None:
+    async with serving(world, rows, RELAY, with_health()[:2]) as http:
+        for headers in ({}, WRONG, BEARER):
+            assert by(await http.get("/v1/health", headers=headers)) == RELAY
+
+
+def test_a_key_decides_nothing_on_any_other_path() -> None:
+    shared = SharedPath(EDGE, Rows({}))
+    for method, path, query, content, _ in REQUESTS:
+        found = {shared.named(method, path, names(query), content, keyed=keyed) for keyed in (False, True)}
+        assert len(found) == 1
+        assert MEMSY not in found
+    assert shared.named("POST", "/v1/health", (), b"", keyed=True) == RELAY
+    assert shared.named("GET", "/health", (), b"", keyed=True) == RELAY
+
+
+SERVICE = {
+    "status",
+    "version",
+    "api_version",
+    "environment",
+    "timestamp",
+    "uptime_seconds",
+    "services",
+    "embedding_info",
+}
+
+
+async def test_the_health_of_the_service_is_told_in_the_words_of_both_to_whom_both_know(world: World) -> None:
+    async with world.client(None) as client:
+        alone = await client("GET", "/v1/health")
+        both = await client("GET", "/v1/health", headers=BEARER)
+        refused = await client("GET", "/v1/health", headers={"authorization": ""}, expect=401)
+        await client("GET", "/memsy/v1/health", expect=401)
+        await client("GET", "/api/health", expect=401)
+        plain = await client("GET", "/api/health", headers=BEARER)
+    assert (set(alone), alone["status"]) == (SERVICE, "healthy")
+    assert (set(both), both["status"]) == ({*SERVICE, "billing_enabled", "components"}, "ok")
+    assert set(refused) == {"error", "message", "detail"}
+    assert (set(plain), plain["status"]) == ({"status", "version", "billing_enabled", "components"}, "ok")
+
+
+async def test_a_part_that_is_down_is_told_to_both(world: World) -> None:
+    world.index.down = True
+    async with world.client(None) as client:
+        for headers in ({}, BEARER):
+            told = await client("GET", "/v1/health", headers=headers, expect=503)
+            assert (told["status"], told["services"]["vector_store"]) == ("unhealthy", "down")

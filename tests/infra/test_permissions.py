@@ -312,6 +312,73 @@ async def stores_come_and_go(world: World, client: Client) -> None:
     world.clock.advance(61)
 
 
+def said(number: int, **fields: str) -> dict[str, str]:
+    """An event of Memsy's API."""
+    event = {"actor_id": "u", "session_id": f"s{number % 2}", "kind": "user_message"}
+    return {**event, "content": f"I prefer the number {number} to all others", **fields}
+
+
+async def memsy(world: World, client: Client) -> None:
+    """All that Memsy's API can do: few events and many, what is made of them, and how all of it is looked at."""
+    few = {"events": [said(0, event_id="own"), said(1, role_id="r", team_id="t"), said(2, content="thanks!")]}
+    for _ in range(2):
+        await client("POST", "/v1/ingest", few, headers={"idempotency-key": "few"})
+        world.clock.advance(61)
+        await client("POST", "/v1/ingest", few)
+    ids = (await client("POST", "/v1/ingest", {"events": [said(number) for number in range(10, 1010)]}))["event_ids"]
+    await client("POST", "/v1/ingest", {"events": [{}]}, expect=422, headers={"idempotency-key": "bad"})
+    await world.work()
+    assert (await client("POST", "/v1/status", {"event_ids": ids[:500]}))["pendingIds"] == []
+    for narrowed in ({}, {"actor_id": "u"}, {"role_ids": ["r"]}, {"session_id": "s0"}, {"exclude_session_id": "s0"}):
+        search = {"query": "which number?", "include_source_events": True, **narrowed}
+        assert (await client("POST", "/v1/search", search))["results"]
+    await world.work()
+    items = (await client("GET", "/v1/console/memories"))["items"]
+    for path in (
+        f"/{items[0]['memory_id']}",
+        "/stats",
+        "?actor_id=u",
+        "?sort=strength_desc",
+        "?status=archived&search=x",
+    ):
+        await client("GET", f"/v1/console/memories{path}")
+    for path in ("/v1/actors", "/v1/actors/u"):
+        await client("GET", path)
+    for query in ("", "?offset=1000", "?actor_id=u", "?session_id=s1", "?kind=app_event"):
+        await client("GET", f"/api/console/events{query}")
+
+
+async def memsys_groups(_: World, client: Client) -> None:
+    for noun in ("org", "role", "team"):
+        body = {"org_id": TENANT, "name": "n", "focus": "f"}
+        made = await client("POST", f"/v1/{noun}s", body, headers={"idempotency-key": noun})
+        await client("POST", f"/v1/{noun}s", {}, expect=422, headers={"idempotency-key": f"bad {noun}"})
+        group = f"/v1/{noun}s/{made[f'{noun}_id']}"
+        await client("PATCH", group, {"focus": "other"})
+        await client("POST", f"{group}/regenerate-prompt")
+        await client("GET", group)
+        await client("GET", f"/v1/{noun}s")
+        assert (await client.http.delete(group)).status_code == 204
+
+
+async def memsys_control_plane(_: World, client: Client) -> None:
+    key = (await client("POST", "/api/keys", {"name": "ci", "scopes": ["read"]}))["key_id"]
+    await client("POST", "/api/interest/pro", {"email": "a@example.com", "name": "Ada"})
+    for path in (
+        "me",
+        "health",
+        "keys",
+        f"keys/{key}/usage",
+        "usage/summary",
+        "usage/timeseries",
+        "interest/pro/status",
+    ):
+        await client("GET", f"/api/{path}")
+    for path in ("billing/summary", "billing/invoices", "connectors", "connectors/providers"):
+        await client("GET", f"/api/{path}")
+    assert (await client.http.delete(f"/api/keys/{key}")).status_code == 204
+
+
 class RecordedCluster:
     """A cluster that takes down what is written about roles."""
 
@@ -333,7 +400,8 @@ async def used(tmp_path: Path) -> dict[str, Used]:
             await played(world, file)
             world.clock.advance(3600)
             world.index.down = False
-    for number, way in enumerate((while_parts_are_down, expired, stores_come_and_go)):
+    ways = (while_parts_are_down, expired, stores_come_and_go, memsy, memsys_groups, memsys_control_plane)
+    for number, way in enumerate(ways):
         async with watched(folder(tmp_path, str(number)), found, of_index) as world, world.client() as client:
             await everything_once(client)
             await each_list(client)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from commonplace.model.usage import Dimension
 from commonplace.settings import SHORT, VARIABLES, SettingError, Settings, read
 
 
@@ -49,6 +50,9 @@ def test_every_variable_sets_its_field() -> None:
         "tenant_lengths": "8",
         "embed_given": "False",
         "strict_vectors": "true",
+        "most_groups": "7",
+        "most_keys": "3",
+        "quotas": "api_calls=10000, search_queries=0",
     }
     assert set(given) == set(VARIABLES)
     assert read({VARIABLES[field]: value for field, value in given.items()}) == Settings(
@@ -88,6 +92,9 @@ def test_every_variable_sets_its_field() -> None:
         tenant_lengths=8,
         embed_given=False,
         strict_vectors=True,
+        most_groups=7,
+        most_keys=3,
+        quotas=((Dimension.API_CALLS, 10_000), (Dimension.SEARCH_QUERIES, 0)),
     )
 
 
@@ -138,6 +145,18 @@ def test_every_variable_sets_its_field() -> None:
         ("tenant_lengths", "all"),
         ("embed_given", "yes"),
         ("strict_vectors", "2"),
+        ("most_groups", "-1"),
+        ("most_groups", "10001"),
+        ("most_keys", "0"),
+        ("most_keys", "1001"),
+        ("quotas", "api_calls"),
+        ("quotas", "api_calls=1=2"),
+        ("quotas", "api_calls=many"),
+        ("quotas", "api_calls=1.5"),
+        ("quotas", "api_calls=-1"),
+        ("quotas", "api_calls=1 api_calls=2"),
+        ("quotas", "calls=1"),
+        ("quotas", "API_CALLS=1"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_refused_and_its_variable_named(field: str, bad: str) -> None:
@@ -159,6 +178,8 @@ def test_a_value_that_cannot_be_used_is_refused_and_its_variable_named(field: st
         ("max_dimensions", ("1", "4096")),
         ("organization_lengths", ("1", "4096")),
         ("tenant_lengths", ("1", "4096")),
+        ("most_groups", ("0", "10000")),
+        ("most_keys", ("1", "1000")),
     ],
 )
 def test_the_ends_of_a_range_belong_to_it(field: str, edges: tuple[str, str]) -> None:
@@ -208,6 +229,18 @@ def test_a_truth_is_told_in_four_words(field: str) -> None:
 )
 def test_origins_are_separated_by_spaces_or_commas(value: str, origins: tuple[str, ...]) -> None:
     assert read({"COMMONPLACE_CORS_ORIGINS": value}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    ("value", "quotas"),
+    [
+        ("", {}),
+        ("events_ingested=5000", {Dimension.EVENTS_INGESTED: 5000}),
+        (" llm_tokens=2500000,memories_stored=0 ,, ", {Dimension.LLM_TOKENS: 2_500_000, Dimension.MEMORIES_STORED: 0}),
+    ],
+)
+def test_quotas_are_separated_by_spaces_or_commas(value: str, quotas: dict[Dimension, int]) -> None:
+    assert dict(read({"COMMONPLACE_QUOTAS": value}).quotas) == quotas
 
 
 @pytest.mark.parametrize(

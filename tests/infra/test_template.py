@@ -9,6 +9,7 @@ import pytest
 
 from cloudformation import NOTHING, Choices, Form, Reference
 from commonplace.adapters.aws import bedrock
+from commonplace.http.endpoint import Operation
 from commonplace.ports.table import INDEXES, TTL_ATTRIBUTE
 from commonplace.settings import VARIABLES, Settings, read
 from provision.app import DEFINITION
@@ -63,21 +64,38 @@ def spoken() -> list[tuple[str, str]]:
     ]
 
 
-def prefixes(dialect: str) -> Sequence[str]:
-    """Where a dialect is mounted, which the one class of its errors.py that is a dialect says."""
+def speaker(dialect: str) -> Any:
+    """The one class of a dialect's errors.py that is a dialect: it says where it is mounted."""
     module = importlib.import_module(f"commonplace.dialects.{dialect}.errors")
-    (dialect_class,) = [each for each in vars(module).values() if isinstance(each, type) and hasattr(each, "prefixes")]
-    found: Sequence[str] = dialect_class.prefixes
+    (found,) = [each for each in vars(module).values() if isinstance(each, type) and hasattr(each, "prefixes")]
     return found
+
+
+def mounted(world: World, name: str, dialect: str) -> set[tuple[str, str]]:
+    """Method and path of each operation of a function in a dialect, in each of its mounts."""
+    operations: Sequence[Operation] = importlib.import_module(f"{name}.{dialect}").operations(world.services)
+    prefixes: Sequence[str] = speaker(dialect).prefixes
+    return {(operation.method, prefix + operation.path) for operation in operations for prefix in prefixes}
+
+
+TOGETHER = [("account", "memsy", "/api/{path+}"), ("account", "memsy", "/memsy/api/{path+}")]
+"""Paths, of any method, each of which is one route for all that a function serves there in a dialect."""
+
+
+def routed(function: str, dialect: str, method: str, path: str) -> HttpRoute:
+    """The route of an operation, as the template writes it."""
+    for name, its_dialect, every in TOGETHER:
+        if (function, dialect) == (name, its_dialect) and path.startswith(every.removesuffix("{path+}")):
+            return HttpRoute(function, "ANY", every)
+    return HttpRoute(function, method, re.sub(r"\{(\w+):path\}", r"{\1+}", path))
 
 
 @pytest.mark.anyio
 async def test_every_operation_has_its_route_in_each_mount_and_every_route_its_operation(world: World) -> None:
     served = {
-        HttpRoute(name, operation.method, prefix + operation.path)
+        routed(name, dialect, method, path)
         for name, dialect in spoken()
-        for operation in importlib.import_module(f"{name}.{dialect}").operations(world.services)
-        for prefix in prefixes(dialect)
+        for method, path in mounted(world, name, dialect)
     }
     # Only this API says that HEAD works wherever GET does.
     heads = {
@@ -89,10 +107,36 @@ async def test_every_operation_has_its_route_in_each_mount_and_every_route_its_o
     assert set(TEMPLATE.routes) == {*served, *heads, HttpRoute("account", "ANY", "$default")}
 
 
+@pytest.mark.anyio
+async def test_a_dialect_that_tells_a_wrong_method_from_an_unknown_path_knows_all_that_any_function_serves(
+    world: World,
+) -> None:
+    telling = {dialect for _, dialect in spoken() if speaker(dialect).routes}
+    assert telling == {"memsy"}
+    for dialect in telling:
+        known: Sequence[tuple[str, str]] = speaker(dialect).routes
+        served = [each for name, its in spoken() if its == dialect for each in sorted(mounted(world, name, dialect))]
+        assert sorted(known) == sorted(served)
+
+
+MOST_ROUTES = 60
+"""Routes of a function. Each is a statement in the function's policy, of about 330 bytes; that may have 20 KB in all (AWS
+Lambda's quota "function resource-based policy")."""
+
+
+@pytest.mark.parametrize("function", HTTP)
+def test_a_functions_policy_has_room_for_its_routes(function: str) -> None:
+    assert len([route for route in TEMPLATE.routes if route.function == function]) <= MOST_ROUTES
+
+
 def test_whatever_has_operations_is_a_dialect_in_a_function_that_serves_http() -> None:
     modules = {path for path in ROOT.glob("functions/*/*.py") if "\ndef operations(" in path.read_text("utf-8")}
     assert {(path.parent.name, path.stem) for path in modules} == set(spoken())
     assert {name for name, _ in spoken()} == set(HTTP)
+
+
+OPEN = {"/health", "/v1/health", "/relay/health", "/relay/v1/health", "/edge/health"}
+"""What answers without a key."""
 
 
 @pytest.mark.anyio
@@ -100,9 +144,11 @@ async def test_each_function_answers_on_each_of_its_routes(world: World) -> None
     async with world.client(None) as client:
         for route in TEMPLATE.routes:
             if route.path != "$default":
-                answer = await client.http.request(route.method, re.sub(r"\{\w+\}", "x", route.path))
-                # A route that it does not serve would be a 404; what there is asks for a key first, but for health.
-                assert answer.status_code == (200 if route.path.endswith("/health") else 401), route
+                methods = ("GET", "PURGE") if route.method == "ANY" else (route.method,)
+                for method in methods:
+                    answer = await client.http.request(method, re.sub(r"\{\w+\+?\}", "x", route.path))
+                    # A route that it does not serve would be a 404; what there is asks for a key first, but for health.
+                    assert answer.status_code == (200 if route.path in OPEN else 401), route
 
 
 def test_no_route_stands_twice() -> None:

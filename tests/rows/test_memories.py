@@ -8,6 +8,7 @@ import pytest
 from commonplace.model.agent import AgentFigures
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
 from commonplace.model.filter import Filter
+from commonplace.model.insight import Insight, Nature
 from commonplace.model.memory import Memory, Notify, State, Tier, Tombstone
 from commonplace.model.scope import Scope
 from commonplace.model.space import Embedding, Space
@@ -15,7 +16,7 @@ from commonplace.ports.table import MAX_TRANSACTION, Put, Query
 from commonplace.rows import keys
 from commonplace.rows.agents import Agents
 from commonplace.rows.codec import per_chunk
-from commonplace.rows.memories import Memories
+from commonplace.rows.memories import MOST_SOURCES, Memories
 from commonplace.rows.memory_writes import MAX_COMMIT_BYTES, Duplicate, Entry, Settlement
 from fakes import START
 from steps import EVERYTHING
@@ -103,6 +104,27 @@ async def test_what_was_deleted_is_a_tombstone_for_those_who_ask(memories: Memor
     assert await memories.many(TENANT, [FULL.id]) == {}
     await memories.rest(tombstone)
     assert await memories.last_seen(TENANT, FULL.id) == replace(tombstone, marked_at=None)
+
+
+async def test_a_memory_gains_events_once_each_in_their_order_and_so_many_at_most(memories: Memories) -> None:
+    await memories.gained(TENANT, "m", ["e2", "e1", "e2"])
+    await memories.gained(TENANT, "m", ["e1"])
+    await memories.gained(TENANT, "m", ["e0", "e2"])
+    assert await memories.sources(TENANT, ["m", "no"]) == {"m": ("e2", "e1", "e0"), "no": ()}
+    assert await memories.sources(OTHER_TENANT, ["m"]) == {"m": ()}
+    await memories.gained(TENANT, "m", [f"f{number}" for number in range(MOST_SOURCES)])
+    found = (await memories.sources(TENANT, ["m"]))["m"]
+    assert (len(found), found[:4]) == (MOST_SOURCES, ("e2", "e1", "e0", "f0"))
+    await memories.gained(TENANT, "m", ["late"])
+    assert (await memories.sources(TENANT, ["m"]))["m"] == found
+
+
+async def test_a_deleted_memory_leaves_nothing_of_what_it_was_made_of(memories: Memories) -> None:
+    made = memory(insight=Insight(nature=Nature.SEMANTIC, title="t", confidence=1.0))
+    await added(memories, made)
+    await memories.gained(TENANT, made.id, ["e1"])
+    await memories.bury(made, START, SPACE)
+    assert await memories.sources(TENANT, [made.id]) == {made.id: ()}
 
 
 async def test_a_tombstone_of_what_was_never_embedded_names_the_space_of_today(memories: Memories) -> None:

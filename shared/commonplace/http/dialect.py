@@ -45,6 +45,10 @@ class Dialect(Protocol):
     def organizations(self) -> bool:
         """Whether it minds which organisations a key is limited to. One that does not refuses such keys: Forbidden."""
 
+    @property
+    def routes(self) -> Sequence[tuple[str, str]]:
+        """Method and path of its endpoints with their prefixes, where it tells a wrong method from an unknown path; else none."""
+
     def failure(self, error: CommonplaceError | None, request_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Status, body and headers of an error; None is a bug of ours."""
 

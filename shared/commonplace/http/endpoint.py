@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NoReturn
 
 from starlette.datastructures import QueryParams
@@ -22,7 +23,15 @@ from commonplace.http.dialect import Dialect, owner
 from commonplace.http.host import Host
 from commonplace.http.shared_path import RELAY
 from commonplace.model.apikey import Permission, Principal
-from commonplace.model.errors import CommonplaceError, Forbidden, Malformed, NotFound, TooLarge, Unauthenticated
+from commonplace.model.errors import (
+    CommonplaceError,
+    Forbidden,
+    Malformed,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+)
 from commonplace.model.values import Json
 
 log = logging.getLogger("commonplace.http")
@@ -38,8 +47,8 @@ NO_BODY = (204, 205, 304)
 class Reply:
     """An answer: its status, its JSON body, and headers of its own (lower-case names).
 
-    There is always a body, if only ``null`` or ``{}``: clients parse what they get. A write that is repeated under its
-    Idempotency-Key gets the status and the body again, but not these headers.
+    There is always a body, if only ``null`` or ``{}``: clients parse what they get; only a status that can have none has
+    None. A write that is repeated under its Idempotency-Key gets the status and the body again, but not these headers.
     """
 
     body: object
@@ -48,8 +57,17 @@ class Reply:
 
     def __post_init__(self) -> None:
         """Raises ``ValueError`` for a status that would swallow the body."""
-        if self.status in NO_BODY:
+        if self.status in NO_BODY and self.body is not None:
             raise ValueError(f"An answer with the status {self.status} has no body")
+
+
+class Refused(Exception):
+    """An error that an operation meets, with headers that its answer has besides those of the error (lower-case names)."""
+
+    def __init__(self, error: CommonplaceError, headers: Mapping[str, str]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.headers = headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +143,8 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
 
     async def failed(request: Request, dialect: Dialect, error: CommonplaceError | None) -> Response:
         status, body, headers = dialect.failure(error, request.state.request_id)
-        return _sent(_text(body), status, headers, request.state.request_id)
+        told = getattr(request.state, "headers", {})
+        return _sent(_text(body), status, {**told, **headers}, request.state.request_id)
 
     def endpoint(path: str, there: Mapping[str, Offer]) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
@@ -220,7 +239,20 @@ async def _refusal(request: Request, dialect: Dialect, host: Host) -> Commonplac
             await visitor(request.headers, dialect, host.authenticate)
         except CommonplaceError as error:
             return error
-    return NotFound("route")
+    allowed = _methods(request.scope["path"], dialect)
+    # The method is among them where another function would serve it: the gateway saw another path, as with a second slash.
+    return MethodNotAllowed(allowed) if allowed and request.method not in allowed else NotFound("route")
+
+
+def _methods(path: str, dialect: Dialect) -> tuple[str, ...]:
+    """The methods that a dialect has at a path, in whatever function."""
+    matching = (method for method, route in dialect.routes if _pattern(route).fullmatch(path))
+    return tuple(sorted(set(matching)))
+
+
+@cache
+def _pattern(route: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{[^}]*\}", "[^/]+", re.sub(r"\{[^}]*:path\}", ".+", route)))
 
 
 async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: Body, host: Host) -> Offer:
@@ -232,7 +264,8 @@ async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: 
         content = await body.within(max(offer.dialect.body_limit for offer in there.values()))
     except TooLarge:
         content = b""  # whoever is chosen by the rest refuses it, after looking at the key
-    name = host.shared.named(first.operation.method, path, request.query_params.keys(), content)
+    keyed = "authorization" in request.headers or "x-api-key" in request.headers
+    name = host.shared.named(first.operation.method, path, request.query_params.keys(), content, keyed=keyed)
     if name is None:
         request.state.dialect = speaker = there.get(RELAY, first).dialect
         stranger = next((each.dialect.stranger for each in there.values() if each.dialect.stranger is not None), None)
@@ -246,7 +279,11 @@ async def _answered(request: Request, operation: Operation, call: Call, once: On
     headers: dict[str, str] = {}
 
     async def act() -> Answered:
-        reply = await operation.act(call)
+        try:
+            reply = await operation.act(call)
+        except Refused as refused:
+            request.state.headers = refused.headers
+            raise refused.error from refused
         headers.update(reply.headers)
         return Answered(reply.status, _text(reply.body))
 
@@ -306,4 +343,9 @@ def _text(body: object) -> str:
 
 
 def _sent(text: str, status: int, headers: Mapping[str, str], request_id: str) -> Response:
-    return Response(text.encode(), status, {"x-request-id": request_id, **headers}, "application/json")
+    own = {"x-request-id": request_id, **headers}
+    return (
+        Response(status_code=status, headers=own)
+        if status in NO_BODY
+        else Response(text.encode(), status, own, "application/json")
+    )

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from commonplace.model.apikey import Principal
 
-EDGE, RELAY = "edge", "relay"
-"""The names of the two."""
+EDGE, RELAY, MEMSY = "edge", "relay", "memsy"
+"""The names of the two, and of the one that shares but one path."""
+
+HEALTH = ("GET", "/v1/health")
+"""The path that MemoryRelay's and Memsy's APIs have both: the one asks without a key, the other always with one."""
 
 Origin = Callable[[str, str], Awaitable[str | None]]
 """From a tenant and the id of a memory to the name of the dialect that created the row; None if the tenant has none."""
@@ -65,11 +68,16 @@ class SharedPath:
     fallback: str
     origin: Origin
 
-    def named(self, method: str, path: str, parameters: Collection[str], body: bytes) -> str | None:
+    def named(
+        self, method: str, path: str, parameters: Collection[str], body: bytes, *, keyed: bool = False
+    ) -> str | None:
         """Who answers a request, by what it says; None where that depends on the row, which ``by_row`` asks.
 
-        ``path`` is the route's, with ``{id}`` in it; ``parameters`` are the names in the query string.
+        ``path`` is the route's, with ``{id}`` in it; ``parameters`` are the names in the query string; ``keyed`` says
+        whether it shows anything like a key, good or not.
         """
+        if (method, path) == HEALTH:
+            return MEMSY if keyed else RELAY
         return named(method, path, parameters, body, self.fallback)
 
     async def by_row(self, principal: Principal, id: str) -> str:

@@ -27,7 +27,7 @@ from commonplace.rows import keys
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import Count, counted, tallied
-from commonplace.rows.listing import Listed, listed
+from commonplace.rows.listing import Listed, Place, listed
 
 MAX_BYTES = 3_000_000
 """Of the 4 MB that a transaction may have."""
@@ -137,6 +137,7 @@ class Events:
         offset: int = 0,
         newest_first: bool = True,
         before: str | None = None,
+        start: Place | None = None,
     ) -> Listed[Event]:
         """A page of the events, by when they happened; only of those before a ``place``, if one is named."""
         index, parts = _list(actor, session)
@@ -159,7 +160,7 @@ class Events:
 
         partition = keys.members("events", tenant, organization, *parts)
         query = Query(partition=partition, index=index, descending=newest_first, high=before)
-        return await listed(self._table, query, load, limit=limit, offset=offset)
+        return await listed(self._table, query, load, limit=limit, offset=offset, start=start)
 
     async def total(self, tenant: str, organization: str) -> int:
         """How many events the organization has."""

@@ -108,6 +108,11 @@ def batch(tenant: str, id: str) -> Key:
     return Key(joined("batch", tenant, id), "batch")
 
 
+def interest(tenant: str, organization: str) -> Key:
+    """The row of who would like to have a larger plan."""
+    return Key(joined("interest", tenant, organization), "interest")
+
+
 def sources(tenant: str, id: str) -> Key:
     """The events that a memory was made of, in the partition of the memory."""
     return Key(joined("memory", tenant, id), "sources")

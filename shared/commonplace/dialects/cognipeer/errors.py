@@ -55,6 +55,7 @@ class Cognipeer:
     owns: Sequence[str] = ("/api/client/v1",)
     body_limit = BODY_LIMIT
     api_key_header = False
+    routes: Sequence[tuple[str, str]] = ()
     guarded = False
     stranger: Principal | None = None
     organizations = False

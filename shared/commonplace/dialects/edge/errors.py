@@ -55,6 +55,7 @@ class Edge:
     owns: Sequence[str] = ("/edge",)
     body_limit = BODY_LIMIT
     api_key_header = True
+    routes: Sequence[tuple[str, str]] = ()
     guarded = True
     organizations = True
 

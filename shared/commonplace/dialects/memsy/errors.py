@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from commonplace.dialects.memsy.routes import PREFIXES, ROUTES
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -62,7 +63,8 @@ class Memsy:
     """What HTTP needs to know of this API."""
 
     name = "memsy"
-    prefixes: Sequence[str] = ("", "/memsy")
+    prefixes: Sequence[str] = PREFIXES
+    routes: Sequence[tuple[str, str]] = ROUTES
     owns: Sequence[str] = (
         *("/v1/ingest", "/v1/status", "/v1/search", "/v1/clear"),
         *("/v1/orgs", "/v1/roles", "/v1/teams", "/v1/console", "/v1/actors"),

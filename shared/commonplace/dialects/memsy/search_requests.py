@@ -7,6 +7,7 @@ from commonplace.dialects.memsy.event_requests import MOST_CONTENT
 from commonplace.dialects.memsy.fields import Fields, mapping
 from commonplace.dialects.memsy.refusal import refused
 from commonplace.dialects.memsy.texts import MOST_NAME
+from commonplace.model.scope import EVERYONE, audience_of, tagged
 from commonplace.model.values import Json
 
 LIMIT = 10
@@ -38,6 +39,18 @@ class SearchOrder:
     excluded_session: str | None = None
     roles: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+
+    @property
+    def audience(self) -> tuple[str, ...]:
+        """Whom memories may be for, of which any will do; none is everybody.
+
+        With an actor: what is about the actor, and besides what is about the roles and teams, or about nobody. Without one
+        the roles and teams narrow: to what carries any of them, and what is about nobody.
+        """
+        groups = [("role", role) for role in self.roles] + [("team", team) for team in self.teams]
+        if self.actor is not None:
+            return (audience_of("user", self.actor), *(audience_of(*group) for group in groups), EVERYONE)
+        return (*(tagged(*group) for group in groups), EVERYONE) if groups else ()
 
 
 def search_order(body: Json) -> SearchOrder:

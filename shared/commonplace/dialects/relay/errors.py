@@ -44,6 +44,7 @@ class Relay:
     owns: Sequence[str] = ("",)
     body_limit = BODY_LIMIT
     api_key_header = True
+    routes: Sequence[tuple[str, str]] = ()
     guarded = False
     stranger: Principal | None = None
     organizations = False

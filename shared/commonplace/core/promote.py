@@ -1,0 +1,158 @@
+"""Promotion: what several members of a role, a team or an organization say becomes knowledge of all of them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from commonplace.core.gather import prompt
+from commonplace.core.relevance import stem, telling, words
+from commonplace.core.remember import Remember, Remembered
+from commonplace.core.retry import until_settled
+from commonplace.core.survey import Survey
+from commonplace.model.directory import Group, GroupKind
+from commonplace.model.insight import Nature
+from commonplace.model.memory import Draft, Memory, Standing
+from commonplace.model.scope import Scope
+from commonplace.ports.queue import Message
+from commonplace.ports.world import Clock
+from commonplace.rows.groups import EVERY, Groups
+from commonplace.rows.memories import Memories
+
+ORIGIN = "memsy"
+LEVEL = "global"
+"""What a promoted memory is about: nobody in particular."""
+
+ACTORS = 3
+"""Members who have to say the same thing before all of them know it; one fewer if the group's prompt speaks of it."""
+
+GROUPS = 2
+"""Roles and teams that have to know something before the whole organization does."""
+
+PAUSE = timedelta(hours=1)
+"""How long after one turn an organization has its next."""
+
+Owner = tuple[GroupKind, str]
+"""What kind of a group, and its id."""
+
+
+@dataclass(slots=True)
+class _Said:
+    """A text that was said, by whom of which groups, and in which memories."""
+
+    memories: list[Memory] = field(default_factory=list)
+    actors: dict[Owner, set[str]] = field(default_factory=dict)
+
+
+def message(tenant: str, organization: str) -> Message:
+    """The message that asks the worker for an organization's turn."""
+    return Message(json.dumps({"kind": "promote", "tenant": tenant, "organization": organization}))
+
+
+class Promote:
+    """Deterministic: the same memories and groups promote the same, and repeating it changes nothing.
+
+    A text (letters and digits of it, in any case) is promoted to a role or a team that is on record once ``ACTORS`` of its
+    members say it as knowledge of how things are or are done, or one fewer where the group's prompt shares a word with it;
+    and to the organization once ``GROUPS`` of its roles and teams know it. What happened to somebody is never promoted. A
+    promoted memory has no session and no user, the words of the earliest member, and the sources of all.
+    """
+
+    def __init__(self, survey: Survey, groups: Groups, memories: Memories, remember: Remember, clock: Clock) -> None:
+        self._survey = survey
+        self._groups = groups
+        self._memories = memories
+        self._remember = remember
+        self._clock = clock
+
+    async def __call__(self, tenant: str, organization: str) -> int:
+        """One turn of an organization; how many memories it made."""
+        groups = [
+            group
+            for kind in (GroupKind.ROLE, GroupKind.TEAM)
+            for group in await self._groups.page(tenant, organization, kind, limit=EVERY, offset=0)
+        ]
+        return await self._promoted(tenant, organization, groups) if groups else 0
+
+    async def _promoted(self, tenant: str, organization: str, groups: Sequence[Group]) -> int:
+        overview = await self._survey.overview(tenant, organization, wanted=self._counts)
+        topics = {group.id: _stems(group.prompt) - _stems(prompt(group.kind, "", "")) for group in groups}
+        drafts: list[Draft] = []
+        merged: list[list[Memory]] = []
+        for said in _said(overview.memories).values():
+            spoken = _stems(said.memories[0].content)
+            knowing = [group for group in groups if _knows(said, group, spoken & topics[group.id])]
+            scopes = [Scope(organization=organization, **{group.kind.value: group.id}) for group in knowing]
+            if len(knowing) >= GROUPS:
+                scopes.append(Scope(organization=organization))
+            for scope in scopes:
+                drafts.append(_draft(said.memories, scope))
+                merged.append(said.memories)
+        if not drafts:
+            return 0
+        outcomes = (await self._remember.now(tenant, drafts)).outcomes
+        made = 0
+        for outcome, memories in zip(outcomes, merged, strict=True):
+            if isinstance(outcome, Remembered):
+                made += not outcome.duplicate
+                await self._sourced(tenant, outcome.memory.id, memories)
+        return made
+
+    async def _sourced(self, tenant: str, id: str, memories: Sequence[Memory]) -> None:
+        sources = await self._memories.sources(tenant, [memory.id for memory in memories])
+        events = list(dict.fromkeys(event for of_memory in sources.values() for event in of_memory))
+
+        async def attempt() -> None:
+            await self._memories.gained(tenant, id, events)
+
+        await until_settled(attempt)
+
+    def _counts(self, memory: Memory) -> bool:
+        return (
+            memory.insight is not None
+            and memory.insight.nature is not Nature.EPISODIC
+            and memory.scope.user is not None
+            and memory.standing(self._clock.now()) is Standing.ACTIVE
+        )
+
+
+def _said(memories: Iterable[Memory]) -> dict[str, _Said]:
+    """What was said, by its words, the earliest first."""
+    by_words: dict[str, _Said] = {}
+    for memory in sorted(memories, key=lambda memory: (memory.occurred_at, memory.id)):
+        text = " ".join(words(memory.content))
+        if not text:
+            continue
+        said = by_words.setdefault(text, _Said())
+        said.memories.append(memory)
+        for kind, group in ((GroupKind.ROLE, memory.scope.role), (GroupKind.TEAM, memory.scope.team)):
+            if group is not None and memory.scope.user is not None:
+                said.actors.setdefault((kind, group), set()).add(memory.scope.user)
+    return by_words
+
+
+def _knows(said: _Said, group: Group, shared: set[str]) -> bool:
+    """Whether enough of a group's members said it; ``shared`` are the stems that it has in common with the prompt."""
+    members = len(said.actors.get((group.kind, group.id), ()))
+    return members >= (ACTORS - 1 if shared else ACTORS)
+
+
+def _stems(text: str) -> set[str]:
+    return {stem(word) for word in telling(text)}
+
+
+def _draft(memories: Sequence[Memory], scope: Scope) -> Draft:
+    first = memories[0]
+    return Draft(
+        content=first.content,
+        agent=None,
+        origin=ORIGIN,
+        scope=scope,
+        kind=first.kind,
+        tags=first.tags,
+        occurred_at=first.occurred_at,
+        level=LEVEL,
+        label=scope.role or scope.team,
+        unique=True,
+        insight=first.insight,
+    )
