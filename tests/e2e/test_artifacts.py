@@ -75,7 +75,16 @@ STATUSES = {
 }
 """What an empty tenant's requests are answered with."""
 
-FAILURES = {"clear": 0, "deliver": 0, "embed": 0, "embed_last_try": 0, "forget": 0, "mixed": 8}
+FAILURES = {
+    "clear": 0,
+    "deliver": 0,
+    "embed": 0,
+    "embed_last_try": 0,
+    "extract": 0,
+    "forget": 0,
+    "mixed": 8,
+    "recalled": 0,
+}
 """How many messages of each batch come again: those that cannot be read."""
 
 DEPLOYING = {"provision_create", "provision_delete", "provision_update"}

@@ -106,6 +106,7 @@ EDGE = [
 ]
 HTTP = [*RELAY, *COGNIPEER, *EDGE]
 OTHERS = {"embed", "embed_last_try", "deliver", "forget", "clear", "mixed", "sweep"}
+OTHERS |= {"extract", "recalled"}  # tests/functions/test_worker_events.py
 OTHERS |= {"provision_create", "provision_update", "provision_delete"}  # tests/functions/test_provision.py
 
 

@@ -197,9 +197,10 @@ async def test_a_name_that_leads_to_nobody_is_nobody(world: World) -> None:
 
 async def test_a_secret_is_the_same_for_everyone_who_asks_at_once(world: World) -> None:
     secrets = Secrets(world.table)
+    assert await secrets.find("cursor") is None
     found = await asyncio.gather(*(secrets.get("cursor", f"fresh {number}") for number in range(10)))
     assert len(set(found)) == 1
-    assert await secrets.get("cursor", "later") == found[0]
+    assert await secrets.get("cursor", "later") == await secrets.find("cursor") == found[0]
     assert await secrets.get("another", "later") == "later"
 
 
