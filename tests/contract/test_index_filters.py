@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from commonplace.model.document import Document
 from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period, Scalar
 from commonplace.model.memory import Memory, Tier
-from commonplace.model.scope import Scope
+from commonplace.model.scope import EVERYONE, Scope, audience_of, tagged
 from commonplace.model.values import Json
 from contract.index_writer import EAST, INDEXES, NOON, SPACE, Writer, ids, opened, unit, written
 
@@ -42,6 +42,9 @@ def only(part: str, value: Any) -> Filter:
         Filter(level="session"),
         Filter(label="s"),
         Filter(level="session", label="s", tags=("mine",)),
+        Filter(audience=("user:me", "everyone ")),
+        Filter(conversation="s", user="me"),
+        Filter(elsewhere="t", user="me"),
     ],
 )
 async def test_the_filter_is_applied_before_the_cut(writer: Writer, mine: Filter) -> None:
@@ -120,6 +123,91 @@ async def test_a_new_version_takes_the_old_level_and_label_with_it(writer: Write
     await writer.put("a", version=3)
     assert await writer.both(Filter(label="s1")) == set()
     assert await writer.both(Filter(level="global")) == {"a"}
+
+
+WHOM = {
+    "user": Scope(user="u"),
+    "user-in-groups": Scope(user="u", role="r", team="t"),
+    "role": Scope(role="r"),
+    "role-and-team": Scope(role="r", team="t"),
+    "team": Scope(team="t", session="s"),
+    "nobody": Scope(),
+    "nobody-in-a-session": Scope(session="s", agent="u", project="r", organization="t"),
+    "empty": Scope(user=""),
+    "empty-role": Scope(role=""),
+    "odd": Scope(user="everyone"),
+    "odder": Scope(role="role:r"),
+}
+"""Memories by whom they are about."""
+
+AUDIENCES: list[tuple[tuple[str, ...], set[str]]] = [
+    ((audience_of("user", "u"),), {"user", "user-in-groups"}),
+    ((audience_of("user", ""),), {"empty"}),
+    ((audience_of("user", "U"),), set()),
+    ((audience_of("role", "r"),), {"role", "role-and-team"}),
+    ((audience_of("role", ""),), {"empty-role"}),
+    ((audience_of("team", "t"),), {"role-and-team", "team"}),
+    ((tagged("role", "r"),), {"user-in-groups", "role", "role-and-team"}),
+    ((tagged("team", "t"),), {"user-in-groups", "role-and-team", "team"}),
+    ((tagged("team", "r"),), set()),
+    ((EVERYONE,), {"nobody", "nobody-in-a-session"}),
+    ((audience_of("user", "everyone"),), {"odd"}),
+    ((audience_of("role", "role:r"),), {"odder"}),
+    (
+        (audience_of("user", "u"), audience_of("team", "t"), EVERYONE),
+        {"user", "user-in-groups", "role-and-team", "team", "nobody", "nobody-in-a-session"},
+    ),
+    (
+        (tagged("role", "r"), tagged("role", "none"), EVERYONE),
+        {"user-in-groups", "role", "role-and-team", "nobody", "nobody-in-a-session"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("audience", "expected"), AUDIENCES, ids=lambda each: ",".join(sorted(each)) or "none")
+async def test_any_of_the_audiences_is_enough(writer: Writer, audience: tuple[str, ...], expected: set[str]) -> None:
+    await writer.index.upsert(SPACE, [writer.document(memory, scope=scope) for memory, scope in WHOM.items()])
+    assert await writer.both(Filter(audience=audience), k=20) == expected
+    assert await writer.both(Filter(audience=audience, excluded=tuple(expected)), k=20) == set()
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:9] + f"({len(value)})")
+async def test_audiences_are_compared_to_the_letter(writer: Writer, value: str) -> None:
+    names = {"same": value, "longer": f"{value}x", "spaced": f" {value}"}
+    if value.upper() != value:
+        names["loud"] = value.upper()
+    for memory, name in names.items():
+        await writer.put(memory, scope=Scope(user=name, role=name))
+    await writer.put("role", scope=Scope(role=value))
+    await writer.put("tag", tags=(audience_of("user", value),), metadata={"a": audience_of("user", value)})
+    await writer.put("label", label=audience_of("user", value), level=audience_of("user", value))
+    assert await writer.both(Filter(audience=(audience_of("user", value),))) == {"same"}
+    assert await writer.both(Filter(audience=(audience_of("role", value),))) == {"role"}
+    assert await writer.both(Filter(audience=(tagged("role", value),))) == {"same", "role"}
+
+
+async def test_a_new_version_takes_the_old_audiences_with_it(writer: Writer) -> None:
+    await writer.put("a", scope=Scope(user="u", team="t"))
+    await writer.put("a", version=2, scope=Scope(team="t2"))
+    for gone in (audience_of("user", "u"), tagged("team", "t")):
+        assert await writer.both(Filter(audience=(gone,))) == set()
+    assert await writer.both(Filter(audience=(audience_of("team", "t2"),))) == {"a"}
+
+
+@pytest.mark.parametrize("value", ["one", "", "O'Neil\"; --", "ÜÑÍ 🫖", "null", "0", "L" * 65])
+async def test_a_conversation_is_its_session_and_what_has_none(writer: Writer, value: str) -> None:
+    sessions = {"same": value, "longer": f"{value}x", "spaced": f" {value}", "absent": None}
+    if value.upper() != value:
+        sessions["loud"] = value.upper()
+    for memory, session in sessions.items():
+        await writer.put(memory, scope=Scope(session=session))
+    await writer.put("user", scope=Scope(user=value))
+    assert await writer.both(Filter(conversation=value)) == {"same", "absent", "user"}
+    assert await writer.both(Filter(elsewhere=value)) == {*sessions, "user"} - {"same"}
+    assert await writer.both(Filter(conversation=value, user=value)) == {"user"}
+    assert await writer.both(Filter(elsewhere=value, session=value)) == set()
+    assert await writer.both(Filter(conversation=value, elsewhere=value)) == {"absent", "user"}
+    assert await writer.both(Filter(conversation="none such")) == {"absent", "user"}
 
 
 async def test_all_parts_of_a_filter_must_hold(writer: Writer) -> None:
@@ -245,7 +333,10 @@ async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(w
 
     documents = [
         writer.document(
-            f"m{n}", scope=Scope(user=some(None, "u", "v"), agent=some(None, "x", "y"), session=some(None, "s")),
+            f"m{n}", scope=Scope(
+                user=some(None, "u", "v"), agent=some(None, "x", "y"), session=some(None, "s", "s2"),
+                role=some(None, None, "r", "r2"), team=some(None, None, "t"),
+            ),
             kind=some("fact", "event"), tier=some(*Tier), tags=some((), ("a",), ("a", "b")), importance=dice.random(),
             confidential=some(False, False, True), created_at=NOON + timedelta(hours=n), metadata={"n": n % 5},
             level=some("user", "global", "global"), label=some(None, "u", "x", ""),
@@ -253,14 +344,16 @@ async def test_filters_of_all_parts_give_the_answer_of_the_filter_in_both_arms(w
         for n in range(150)
     ]  # fmt: skip
     await writer.index.upsert(SPACE, documents)
-    for _ in range(120):
+    for _ in range(160):
         filter = Filter(
             user=some(None, "u"), agent=some(None, "x", "none"), session=some(None, "s"), kinds=some((), ("fact",)),
             tiers=some((), (Tier.HOT, Tier.COLD)), tags=some((), ("b",), ("a", "c")), confidential=some(False, True),
             importance=some(Between(), Between(low=0.3), Between(0.2, 0.9)), excluded=some((), ("m1", "m2")),
             created=some(Period(), Period(NOON, NOON + timedelta(hours=80))),
             metadata=some((), (("n", Among((1, 2.0))),), (("n", NotAmong((3,))), ("n", Between(high=3)))),
-            level=some(None, None, "global", "user", "none"), label=some(None, None, "u", "", "none"),
+            level=some(None, None, None, "global", "user", "none"), label=some(None, None, None, "u", "", "none"),
+            audience=some((), (), (EVERYONE,), (audience_of("user", "u"), tagged("role", "r")), (tagged("team", "t"),)),
+            conversation=some(None, None, "s", "none"), elsewhere=some(None, None, "s2"),
         )  # fmt: skip
         expected = {document.memory for document in documents if filter.matches(memory_of(document))}
         assert await writer.both(filter, k=1000) == expected, filter

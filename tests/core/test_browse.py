@@ -7,6 +7,8 @@ from commonplace.model.errors import NotFound
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory
 from commonplace.model.scope import Scope
+from commonplace.rows.memory_writes import Entry
+from fakes import START
 from steps import EVERYTHING, draft, ids, sentences, written
 from world import OTHER_TENANT, TENANT, World
 
@@ -130,13 +132,31 @@ async def test_vectors_are_those_of_the_first_passage_where_there_are_any(world:
     assert await world.services.browse.vectors([pending, rewritten], space) == {}
 
 
-async def test_the_newest_are_as_many_as_are_asked_for_though_some_have_expired(world: World) -> None:
-    memories = [await written(world, f"number {number}") for number in range(6)]
-    for memory in memories[3:5]:
-        await expiring(world, memory, 10)
+async def test_the_newest_are_as_many_as_are_asked_for_whatever_has_expired(world: World) -> None:
+    memories = [await written(world, f"number {number}") for number in range(9)]
+    for number in (8, 7, 5, 2):
+        await expiring(world, memories[number], 10)
     newest = world.services.browse.newest
-    assert ids(await newest(TENANT, EVERYTHING, 3)) == ids(memories[:2:-1])
+    assert ids(await newest(TENANT, EVERYTHING, 3)) == ids(memories[:5:-1])
     world.clock.advance(10)
-    assert ids(await newest(TENANT, EVERYTHING, 3)) == ids([memories[5], memories[2], memories[1]])
-    assert ids(await newest(TENANT, EVERYTHING, 9)) == ids([memories[5], *memories[2::-1]])
-    assert await newest(OTHER_TENANT, EVERYTHING, 3) == []
+    left = [memories[number] for number in (6, 4, 3, 1, 0)]
+    for filter in (EVERYTHING, Filter(store="default")):
+        for limit in (1, 2, 3, 4, 5, 6, 100):
+            assert ids(await newest(TENANT, filter, limit)) == ids(left[:limit])
+    assert await newest(OTHER_TENANT, EVERYTHING, 5) == []
+    assert await newest(TENANT, Filter(store="default", user="nobody"), 5) == []
+
+
+async def test_the_newest_are_found_behind_many_that_have_expired(world: World) -> None:
+    memory = await written(world, "old and good")
+    row = await world.services.browse.get(TENANT, memory.id)
+    over = [replace(row, id=f"x{number:03d}", expires_at=START, claim=None) for number in range(250)]
+    assert set(await world.services.memories.add([Entry(each) for each in over])) == {None}
+    assert ids(await world.services.browse.newest(TENANT, EVERYTHING, 2)) == [memory.id]
+
+
+async def test_where_all_have_expired_there_is_no_newest(world: World) -> None:
+    for number in range(3):
+        await expiring(world, await written(world, f"number {number}"), 10)
+    world.clock.advance(10)
+    assert await world.services.browse.newest(TENANT, EVERYTHING, 2) == []

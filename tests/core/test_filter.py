@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -6,7 +7,7 @@ import pytest
 
 from commonplace.model.filter import Among, Between, Condition, Exists, Filter, NotAmong, Period, Scalar
 from commonplace.model.memory import Memory, Tier
-from commonplace.model.scope import Scope
+from commonplace.model.scope import EVERYONE, Scope, audience_of, audiences, tagged
 from commonplace.model.values import Json
 from fakes import START
 
@@ -178,3 +179,56 @@ def test_every_condition_on_metadata_must_hold() -> None:
 def test_a_period_has_its_start_and_not_its_end(period: Period, held: tuple[bool, ...]) -> None:
     moments = (START - SECOND, START, START + SECOND)
     assert tuple(period.holds(moment) for moment in moments) == held
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (Scope(), (EVERYONE,)),
+        (Scope(organization="o", agent="a", session="s", project="p"), (EVERYONE,)),
+        (Scope(user="u"), ("user:u",)),
+        (Scope(user=""), ("user:",)),
+        (Scope(role="r"), ("role:r", "tagged-role:r")),
+        (Scope(team="t"), ("team:t", "tagged-team:t")),
+        (Scope(role="r", team="t"), ("role:r", "team:t", "tagged-role:r", "tagged-team:t")),
+        (Scope(user="u", role="r", team=""), ("user:u", "tagged-role:r", "tagged-team:")),
+    ],
+)
+def test_a_memory_is_about_its_user_or_else_its_groups_or_else_everyone(scope: Scope, expected: Sequence[str]) -> None:
+    assert audiences(scope) == expected
+
+
+def test_no_name_makes_one_audience_look_like_another() -> None:
+    names = ["", "a", "everyone", "user:a", "role:a", ":", "tagged-role:a", "-role:a"]
+    every = [make(part, name) for make in (audience_of, tagged) for part in ("user", "role", "team") for name in names]
+    assert len({*every, EVERYONE}) == len(every) + 1
+
+
+def test_any_of_the_audiences_is_enough_in_rows_too() -> None:
+    about = replace(MEMORY, scope=Scope(user="u", role="r"))
+    assert Filter(audience=("user:u",)).matches(about)
+    assert Filter(audience=("none", "tagged-role:r")).matches(about)
+    for other in (("role:r",), (EVERYONE,), ("user:U",), ("tagged-team:r",)):
+        assert not Filter(audience=other).matches(about)
+
+
+def test_a_conversation_is_its_session_and_what_has_none() -> None:
+    inside, outside = (replace(MEMORY, scope=Scope(session=session)) for session in ("s", "t"))
+    none, empty = (replace(MEMORY, scope=Scope(session=session)) for session in (None, ""))
+    assert [Filter(conversation="s").matches(each) for each in (inside, outside, none, empty)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [Filter(elsewhere="s").matches(each) for each in (inside, outside, none, empty)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert [Filter(conversation="", elsewhere="").matches(each) for each in (inside, none, empty)] == [
+        False,
+        True,
+        False,
+    ]

@@ -14,6 +14,7 @@ from commonplace.core.retry import TRIES
 from commonplace.model.errors import Conflict, Unavailable
 from commonplace.model.event import Event, EventKind, EventOrder, EventState
 from commonplace.model.usage import Dimension
+from commonplace.model.values import Json
 from commonplace.ports.table import MAX_TRANSACTION, Put, Table, Write
 from commonplace.rows.events import AT_ONCE, Arrival, Events, fingerprint
 from commonplace.rows.figures import Count
@@ -81,7 +82,7 @@ async def test_nothing_is_nothing(world: World) -> None:
 
 async def test_an_event_is_kept_as_it_was_told(world: World) -> None:
     yesterday = START - timedelta(days=1)
-    metadata = {"deep": {"list": [1, None, "ü"]}, "": ""}
+    metadata: dict[str, Json] = {"deep": {"list": [1, None, "ü"]}, "": ""}
     full = order(at=yesterday, role="r", team="t", metadata=metadata, kind=EventKind.TOOL, id="my own/id#1")
     (plain_id, full_id) = await told(world, order(), full)
     plain = Event(
@@ -391,7 +392,7 @@ async def test_what_a_request_left_that_died_goes_to_the_first_who_comes(world: 
         await told(world, *named(60), ingest=on(world, DyingTable(world.table, lambda at, _: at == 2)))
     world.clock.advance(60)
     both = await asyncio.gather(told(world, named(60)[0]), told(world, order("other words", id="own-0000")))
-    assert both == [["own-0000"], ["own-0000"]]
+    assert list(both) == [["own-0000"], ["own-0000"]]
     assert await sums(world) == (1, 1, 1)
 
 

@@ -1,10 +1,14 @@
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from commonplace.core.ingest import EACH_MESSAGE
 from commonplace.core.sweep import Sweep, Swept
 from commonplace.model.errors import Unavailable
+from commonplace.model.event import EventKind, EventOrder, EventState
 from commonplace.model.memory import Change, Memory
 from commonplace.rows import keys
 from commonplace.rows.memories import Memories
@@ -176,3 +180,83 @@ async def test_a_change_of_metadata_that_the_index_missed_is_brought_to_it(world
     await world.work()
     assert await documents(world) == {(memory.id, 0): 2}
     assert world.embedder.texts == texts
+
+
+def ordered(content: str, **fields: Any) -> EventOrder:
+    return replace(EventOrder(actor="ada", session="s", kind=EventKind.USER, content=content), **fields)
+
+
+async def unread(world: World, *orders: EventOrder, tenant: str = TENANT, organization: str = "org") -> list[str]:
+    """Events that nobody was told of."""
+    world.embedding_queue.down = True
+    ids = await world.services.ingest(tenant, organization, orders, lambda _, __: [])
+    world.embedding_queue.down = False
+    return ids
+
+
+async def messages(world: World) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while batch := await world.embedding_queue.inner.receive(10, 360):
+        found += [json.loads(message.body) for message in batch]
+    return found
+
+
+async def test_events_on_their_ordinary_way_are_left_alone(world: World) -> None:
+    await unread(world, ordered("I prefer tea"))
+    world.clock.advance(59)
+    assert await world.services.sweep() == NOTHING
+    assert await messages(world) == []
+    world.clock.advance(2)
+    assert await world.services.sweep() == Swept(0, 0, 0, 0, 1)
+    world.clock.advance(1)
+    assert await world.services.sweep(timedelta(0)) == Swept(0, 0, 0, 0, 1)
+    assert len(await messages(world)) == 2
+
+
+async def test_a_message_names_events_of_one_organization_and_not_too_many(world: World) -> None:
+    mine = await unread(world, *(ordered(f"I prefer number {number}") for number in range(300)))
+    theirs = await unread(world, ordered("theirs"), ordered("mine", id=mine[0]), organization="other")
+    others = await unread(world, ordered("of others"), tenant=OTHER_TENANT)
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 303
+    found = await messages(world)
+    assert max(len(each["ids"]) for each in found) == EACH_MESSAGE
+    named: dict[tuple[str, str, str], list[str]] = {}
+    for each in found:
+        named.setdefault((each["kind"], each["tenant"], each["organization"]), []).extend(each["ids"])
+    assert {owner: sorted(ids) for owner, ids in named.items()} == {
+        ("extract", TENANT, "org"): sorted(mine),
+        ("extract", TENANT, "other"): sorted(theirs),
+        ("extract", OTHER_TENANT, "org"): others,
+    }
+
+
+async def test_events_are_swept_until_their_memories_are_found(world: World) -> None:
+    (id,) = await unread(world, ordered("I prefer tea"))
+    world.embedder.down = True
+    for _ in range(3):
+        world.clock.advance(61)
+        assert (await world.services.sweep()).events == 1
+        await world.work()
+    world.embedder.down = False
+    world.clock.advance(361)
+    await world.work()
+    world.clock.advance(61)
+    await world.services.sweep()
+    await world.work()
+    event = (await world.services.events.many(TENANT, "org", [id]))[id]
+    assert event.state is EventState.COMPLETED
+    world.clock.advance(61)
+    assert await world.services.sweep() == NOTHING
+    assert await world.services.memories.total(TENANT, EVERYTHING) == 1
+
+
+async def test_while_the_queue_is_down_events_wait_for_another_sweep(world: World) -> None:
+    await unread(world, ordered("I prefer tea"))
+    world.clock.advance(61)
+    world.embedding_queue.down = True
+    assert (await world.services.sweep()).events == 1
+    world.embedding_queue.down = False
+    assert await messages(world) == []
+    assert (await world.services.sweep()).events == 1
+    assert len(await messages(world)) == 1

@@ -8,6 +8,7 @@ from commonplace.core.embed import message
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
 from commonplace.model.errors import Conflict, NotFound
+from commonplace.model.event import Event
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows import keys
@@ -97,10 +98,9 @@ class Sweep:
         for shard in keys.every_shard("extracting"):
             marked = await self._events.marked(shard, now - patience, EACH_SHARD)
             closed = await self._events.closed(marked)
-            whole = {event.id for event in closed}
-            await self._events.drop(
-                [each for each in marked if each.id not in whole and each.ingested_at <= now - UNCLOSED]
-            )
+            whole = {_named(event) for event in closed}
+            old = [event for event in marked if event.ingested_at <= now - UNCLOSED]
+            await self._events.drop([event for event in old if _named(event) not in whole])
             owned: dict[tuple[str, str], list[str]] = {}
             for event in closed:
                 owned.setdefault((event.tenant, event.organization), []).append(event.id)
@@ -129,3 +129,8 @@ class Sweep:
             await self._notify.send(due)
             count += len(due)
         return count
+
+
+def _named(event: Event) -> tuple[str, str, str]:
+    """What tells an event from every other: an id that a caller gave is only its organization's."""
+    return event.tenant, event.organization, event.id
