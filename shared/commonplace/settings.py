@@ -165,14 +165,11 @@ def _origins(value: str, field: str) -> tuple[str, ...]:
 
 def _quotas(value: str, field: str) -> tuple[tuple[Dimension, int], ...]:
     """What may be used in a month, as in ``api_calls=10000 search_queries=1000``; what is not named is unlimited."""
-    try:
-        pairs = [part.split("=") for part in value.replace(",", " ").split()]
-        quotas = tuple((Dimension(name), int(limit)) for name, limit in pairs)
-        if len(dict(quotas)) < len(quotas) or any(limit < 0 for _, limit in quotas):
-            raise ValueError(value)
-    except ValueError:
+    given = [re.fullmatch(r"([a-z_]+)=(\d{1,15})", part) for part in value.replace(",", " ").split()]
+    quotas = tuple((Dimension(each[1]), int(each[2])) for each in given if each and each[1] in set(Dimension))
+    if len(dict(quotas)) < len(given):
         names = ", ".join(Dimension)
-        raise SettingError(f"{VARIABLES[field]} must be numbers by {names}, each once, not {value!r}") from None
+        raise SettingError(f"{VARIABLES[field]} must be numbers by {names}, each once, not {value!r}")
     return quotas
 
 
