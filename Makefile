@@ -23,7 +23,7 @@ engines: $(VENV)/check ## Start OpenSearch and DynamoDB Local, without container
 	@exec env PYTHONPATH=$(PYTHONPATH):infra/local $(BIN)/python -m engines $(ENGINES)
 
 test: $(VENV)/check ## Run all tests, with coverage
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest --cov --numprocesses auto --dist loadgroup --no-loadscope-reorder
 
 e2e: $(VENV)/check $(SAM) $(MINISTACK) ## Deploy template.yaml into an emulator of AWS and use it (needs Python 3.13, Java 17, Maven)
 	MINISTACK=.venv-ministack/bin/python SAM=$(SAM) COMMONPLACE_TEST_ENGINES=required $(BIN)/python -m pytest -v tests/deployed

@@ -1,3 +1,5 @@
+import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,6 +9,40 @@ from world import Client, World
 from world import world as made
 
 pytest_plugins = ["artifacts", "real_engines"]
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - only the root: pytest makes a folder of its own there that is nobody else's
+ROOM = 4 * 2**30
+"""Bytes that the tests may need for their files."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts the tests' files into memory where there is enough, unless told otherwise: each commit of SQLite waits for the
+    disk, and the tests have some hundred thousand."""
+    if config.option.basetemp is None and "PYTEST_DEBUG_TEMPROOT" not in os.environ and _usable(MEMORY):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (pytest-xdist), one runs all tests of a file, and all that share an engine or
+    a running service. Those take longest, so they come first."""
+    items.sort(key=lambda item: not _shared(item))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
+
+
+def _shared(item: pytest.Item) -> str:
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return "-".join(parameters[name] for name in ("place", "opensearch_url") if name in parameters)
+
+
+def _usable(folder: Path) -> bool:
+    return (
+        folder.is_dir()
+        and os.access(folder, os.W_OK)
+        and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+        and shutil.disk_usage(folder).free > ROOM
+    )
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,8 @@ class Statement:
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
+    profile: str | None = None
+    """Through which inference profile alone, of Amazon Bedrock."""
 
 
 def statements(function: str, **given: str) -> list[Statement]:
@@ -92,10 +94,17 @@ def allowed(document: Any, choices: Choices) -> Iterator[Statement]:
     assert document["Version"] == "2012-10-17"
     for each in choices.settled(document["Statement"]):
         assert each["Effect"] == "Allow"
-        assert not set(each) - {"Effect", "Action", "Resource", "Principal"}
+        assert not set(each) - {"Effect", "Action", "Resource", "Principal", "Condition"}
         assert each["Action"]
         assert each["Resource"]
-        yield Statement(tuple(each["Action"]), tuple(written(resource, choices) for resource in each["Resource"]))
+        resources = tuple(written(resource, choices) for resource in each["Resource"])
+        profile = None
+        if "Condition" in each:
+            assert each["Condition"].keys() == {"ArnEquals"}
+            (given,) = each["Condition"]["ArnEquals"].items()
+            assert given[0] == "bedrock:InferenceProfileArn"
+            profile = written(given[1], choices)
+        yield Statement(tuple(each["Action"]), resources, profile)
 
 
 def references(value: Any) -> set[str]:

@@ -23,6 +23,7 @@ from commonplace.model.document import Arm, Document, Findings, Probe, Removal
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
+from commonplace.ports.extractor import Extractor
 from commonplace.ports.index import Index, Outcome
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
@@ -152,6 +153,7 @@ class World:
         self.clock = FakeClock()
         self.ids = FakeIds()
         self.embedder = FakeEmbedder()
+        self.extractor: Extractor | None = None
         self.sender = FakeSender()
         self.meter = FakeMeter()
         self.table = SwitchedTable(SqliteTable(database))
@@ -164,6 +166,7 @@ class World:
             self.embedding_queue,
             self.delivery_queue,
             lambda: self.embedder,
+            lambda: self.extractor,
             lambda: self.sender,
             self.meter,
         )

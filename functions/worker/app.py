@@ -21,6 +21,7 @@ FIELDS: Mapping[str, Mapping[str, type]] = {
     "clear": {"tenant": str, "store": str},
     "extract": {"tenant": str, "organization": str, "ids": list},
     "recalled": {"tenant": str, "ids": list},
+    "promote": {"tenant": str, "organization": str},
 }
 """What each kind of message says."""
 
@@ -82,6 +83,8 @@ async def _one(services: Services, record: Record) -> list[str]:
                 await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
             case "extract":
                 return await _extract(services, record)
+            case "promote":
+                await services.promote(body["tenant"], body["organization"])
             case _:
                 await services.forget.whole_session(body["tenant"], body["session"])
     except CommonplaceError as error:

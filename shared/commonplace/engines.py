@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from commonplace.adapters import hosted
 from commonplace.adapters.system import NoMeter
 from commonplace.ports.embedder import Calibration, Embedder
+from commonplace.ports.extractor import Extractor
 from commonplace.ports.index import Index
 from commonplace.ports.meter import Meter
 from commonplace.ports.queue import Queue
@@ -28,14 +29,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The adapters of a deployment. ``embedder`` and ``sender`` are made when they are first asked for: most functions
-    never do."""
+    """The adapters of a deployment. ``embedder``, ``extractor`` and ``sender`` are made when they are first asked for: most
+    functions never do. There is no ``extractor`` where rules extract."""
 
     table: Table
     index: Index
     embedding_queue: Queue
     delivery_queue: Queue
     embedder: Callable[[], Embedder]
+    extractor: Callable[[], Extractor | None]
     sender: Callable[[], Sender]
     meter: Meter
 
@@ -58,6 +60,7 @@ async def opened(settings: Settings, clock: Clock, *, eager: bool = False) -> As
             opening.queue(settings.embedding_queue),
             opening.queue(settings.delivery_queue),
             cache(opening.embedder),
+            cache(opening.extractor),
             cache(opening.sender),
             opening.meter(),
         )
@@ -216,6 +219,30 @@ class _Opening:
         )
         self._stack.push_async_callback(embedder.close)
         return embedder
+
+    def extractor(self) -> Extractor | None:
+        settings = self._settings
+        match settings.extractor:
+            case "rules":
+                return None
+            case "bedrock":
+                from commonplace.adapters.aws import bedrock_extractor
+
+                # Not the embedder's client: that one gives up before a text model has answered.
+                connect = _Once(lambda: self._client("bedrock-runtime", bedrock_extractor.client_config()))
+                return bedrock_extractor.BedrockExtractor(connect, settings.text_model or bedrock_extractor.MODEL)
+            case _:
+                return self._openai_extractor()
+
+    def _openai_extractor(self) -> Extractor:
+        from commonplace.adapters.web.openai_extractor import OpenAIExtractor
+
+        settings = self._settings
+        if not settings.text_model:
+            raise SettingError("COMMONPLACE_EXTRACTOR=openai needs COMMONPLACE_TEXT_MODEL")
+        extractor = OpenAIExtractor(settings.openai_url, settings.text_model, key=self._openai_key())
+        self._stack.push_async_callback(extractor.close)
+        return extractor
 
     def _calibration(self, usual: Calibration) -> Calibration:
         curve = self._settings.calibration

@@ -19,7 +19,7 @@ class SettingError(ValueError):
 class Settings:
     """Everything that can be set. Each field says its variable in ``VARIABLES``.
 
-    ``rows``, ``index``, ``queues`` and ``embedder`` name the engine of a port. An ``embedding_dimension`` or
+    ``rows``, ``index``, ``queues``, ``embedder`` and ``extractor`` name the engine of a port. An ``embedding_dimension`` or
     ``embedding_window`` of 0 and an empty ``calibration`` leave the choice to the adapter of the model.
     """
 
@@ -27,6 +27,7 @@ class Settings:
     index: str = "sqlite"
     queues: str = "sqlite"
     embedder: str = "onnx"
+    extractor: str = "rules"
     environment: str = "local"
     stack: str = "local"
     data: Path = Path(".data")
@@ -44,6 +45,7 @@ class Settings:
     embedding_window: int = 0
     calibration: tuple[tuple[float, float], ...] = ()
     embedder_threads: int = 2
+    text_model: str = ""
     openai_url: str = "https://api.openai.com/v1"
     openai_key: str = ""
     openai_key_secret: str = ""
@@ -84,6 +86,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         index=_one_of(given, "index", ("sqlite", "opensearch")),
         queues=_one_of(given, "queues", ("sqlite", "sqs")),
         embedder=_one_of(given, "embedder", ("onnx", "bedrock", "openai")),
+        extractor=_one_of(given, "extractor", ("rules", "bedrock", "openai")),
         environment=text("environment"),
         stack=text("stack"),
         data=Path(text("data")),
@@ -101,6 +104,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         embedding_window=_number(given, "embedding_window", default.embedding_window, 0, 8192),
         calibration=_curve(text("calibration") if "calibration" in given else "", "calibration"),
         embedder_threads=_number(given, "embedder_threads", default.embedder_threads, 1, 64),
+        text_model=text("text_model"),
         openai_url=_url(text("openai_url"), "openai_url"),
         openai_key=text("openai_key"),
         openai_key_secret=text("openai_key_secret"),

@@ -24,6 +24,7 @@ from commonplace.core.ingest import Ingest
 from commonplace.core.nearest import Nearest
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
+from commonplace.core.promote import Promote
 from commonplace.core.rebuild import Rebuild
 from commonplace.core.recall import Recall
 from commonplace.core.recognize import Recognize
@@ -100,6 +101,10 @@ class Services:
     @cached_property
     def _usages(self) -> Usages:
         return Usages(self.engines.table)
+
+    @cached_property
+    def _groups(self) -> Groups:
+        return Groups(self.engines.table)
 
     @cached_property
     def _webhooks(self) -> Webhooks:
@@ -208,12 +213,18 @@ class Services:
     def distill(self) -> Distill:
         """From events to memories."""
         rules = RuleExtractor()
-        return Distill(self.events, self.memories, self.remember, rules, rules, self._usages, self.clock)
+        reader = self.engines.extractor() or rules
+        return Distill(self.events, self.memories, self.remember, reader, rules, self._usages, self.clock)
+
+    @cached_property
+    def promote(self) -> Promote:
+        """From members' memories to those of their groups."""
+        return Promote(self.survey, self._groups, self.memories, self.remember, self.clock)
 
     @cached_property
     def gather(self) -> Gather:
         """Orgs, roles and teams."""
-        return Gather(Groups(self.engines.table), self.clock, self.ids, self.settings.most_groups)
+        return Gather(self._groups, self.clock, self.ids, self.settings.most_groups)
 
     @cached_property
     def recollect(self) -> Recollect:
@@ -334,6 +345,7 @@ class Services:
             self._deliveries,
             self._stores,
             self.events,
+            self._groups,
             self.forget,
             self.notify,
             self.engines.embedding_queue,

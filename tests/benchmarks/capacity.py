@@ -266,6 +266,7 @@ async def bench(url: str) -> AsyncIterator[Bench]:
                 messages,
                 SqliteQueue(database, "DeliveryQueue", clock),
                 Embedder,
+                lambda: None,
                 FakeSender,
                 FakeMeter(),
             )

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from commonplace.core.remember import Remembered
 from commonplace.core.revise import IDLE
 from commonplace.core.search import Wanted
 from commonplace.model.errors import NotFound
 from commonplace.model.filter import Among, Filter
+from commonplace.model.insight import Insight, Nature
 from commonplace.model.memory import Change, Memory, State, Tier
 from steps import CONTENT, EVERYTHING, documents, draft, found, row, sentences, written
 from world import TENANT, World
@@ -81,6 +83,19 @@ async def test_while_new_metadata_cannot_be_indexed_the_memory_is_still_found(wo
     assert await found(world, filter=tagged(1)) == []
     await world.work()
     assert await found(world, filter=tagged(1)) == [memory.id]
+
+
+async def test_new_content_keeps_nothing_that_was_understood_of_the_old(world: World) -> None:
+    insight = Insight(nature=Nature.SEMANTIC, title="Tea", confidence=0.5, summary="About tea", entities=("tea",))
+    drafted = replace(draft("The user likes tea"), insight=insight)
+    (made,) = (await world.services.remember.now(TENANT, [drafted])).outcomes
+    assert isinstance(made, Remembered)
+    tagged_only = await world.services.revise(TENANT, made.memory.id, Change(tags=("drinks",)))
+    assert tagged_only.insight == insight
+
+    changed = await world.services.revise(TENANT, made.memory.id, Change(content="The user likes coffee"))
+
+    assert changed.insight == Insight(nature=Nature.SEMANTIC, title="The user likes coffee", confidence=0.5)
 
 
 async def test_content_that_shrinks_leaves_no_surplus_passages(world: World) -> None:

@@ -5,12 +5,16 @@ from typing import Any
 
 import pytest
 
+from commonplace.core.gather import GroupOrder
 from commonplace.core.ingest import EACH_MESSAGE
+from commonplace.core.promote import PAUSE
 from commonplace.core.sweep import Sweep, Swept
+from commonplace.model.directory import GroupKind
 from commonplace.model.errors import Unavailable
 from commonplace.model.event import EventKind, EventOrder, EventState
 from commonplace.model.memory import Change, Memory
 from commonplace.rows import keys
+from commonplace.rows.groups import Groups
 from commonplace.rows.memories import Memories
 from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries
@@ -19,7 +23,7 @@ from world import OTHER_TENANT, TENANT, World
 
 pytestmark = pytest.mark.anyio
 
-NOTHING = Swept(0, 0, 0, 0, 0)
+NOTHING = Swept(0, 0, 0, 0, 0, 0)
 
 
 async def lost(world: World, content: str, tenant: str = TENANT) -> Memory:
@@ -47,13 +51,13 @@ async def test_what_is_still_on_its_ordinary_way_is_left_alone(world: World) -> 
     world.clock.advance(59)
     assert await world.services.sweep() == NOTHING
     world.clock.advance(2)
-    assert await world.services.sweep() == Swept(1, 0, 0, 0, 0)
+    assert await world.services.sweep() == Swept(1, 0, 0, 0, 0, 0)
 
 
 async def test_after_a_crash_everything_open_can_be_taken_on_at_once(world: World) -> None:
     await lost(world, "first")
     world.clock.advance(1)
-    assert await world.services.sweep(timedelta(0)) == Swept(1, 0, 0, 0, 0)
+    assert await world.services.sweep(timedelta(0)) == Swept(1, 0, 0, 0, 0, 0)
 
 
 async def test_what_is_pending_is_finished_for_every_tenant(world: World) -> None:
@@ -98,7 +102,7 @@ async def test_what_has_expired_leaves_rows_and_index(world: World) -> None:
     world.clock.advance(11)
     assert memory.id in {id for id, _ in await documents(world)}
 
-    assert await world.services.sweep() == Swept(0, 1, 0, 0, 0)
+    assert await world.services.sweep() == Swept(0, 1, 0, 0, 0, 0)
 
     assert {id for id, _ in await documents(world)} == {later.id, other.id}
     page = await world.services.browse.page(TENANT, EVERYTHING, limit=10)
@@ -147,6 +151,7 @@ async def test_what_is_changed_or_deleted_during_the_sweep_is_left_as_it_is(worl
         deliveries,
         Stores(world.table),
         services.events,
+        Groups(world.table),
         services.forget,
         services.notify,
         world.embedding_queue,
@@ -207,9 +212,9 @@ async def test_events_on_their_ordinary_way_are_left_alone(world: World) -> None
     assert await world.services.sweep() == NOTHING
     assert await messages(world) == []
     world.clock.advance(2)
-    assert await world.services.sweep() == Swept(0, 0, 0, 0, 1)
+    assert await world.services.sweep() == Swept(0, 0, 0, 0, 1, 0)
     world.clock.advance(1)
-    assert await world.services.sweep(timedelta(0)) == Swept(0, 0, 0, 0, 1)
+    assert await world.services.sweep(timedelta(0)) == Swept(0, 0, 0, 0, 1, 0)
     assert len(await messages(world)) == 2
 
 
@@ -229,6 +234,34 @@ async def test_a_message_names_events_of_one_organization_and_not_too_many(world
         ("extract", TENANT, "other"): sorted(theirs),
         ("extract", OTHER_TENANT, "org"): others,
     }
+
+
+async def with_role(world: World, tenant: str = TENANT, organization: str = "org") -> None:
+    await world.services.gather.create(tenant, organization, GroupOrder(kind=GroupKind.ROLE, name="Cook", focus="food"))
+
+
+async def test_organizations_with_roles_have_a_turn_of_promotion_each_hour(world: World) -> None:
+    owners = [(TENANT, "org"), (TENANT, "other"), (OTHER_TENANT, "org")]
+    for owner in owners:
+        await with_role(world, *owner)
+    await unread(world, ordered("I prefer tea"), organization="without")
+    assert await world.services.sweep() == Swept(0, 0, 0, 0, 0, 3)
+    found = await messages(world)
+    assert {(each["kind"], each["tenant"], each["organization"]) for each in found} == {
+        ("promote", *each) for each in owners
+    }
+    world.clock.advance(PAUSE.total_seconds() - 1)
+    assert (await world.services.sweep()).promotions == 0
+    world.clock.advance(1)
+    assert (await world.services.sweep()).promotions == 3
+
+
+async def test_a_turn_that_the_queue_does_not_take_comes_with_the_next_sweep(world: World) -> None:
+    await with_role(world)
+    world.embedding_queue.down = True
+    assert (await world.services.sweep()).promotions == 0
+    world.embedding_queue.down = False
+    assert (await world.services.sweep()).promotions == 1
 
 
 async def test_events_are_swept_until_their_memories_are_found(world: World) -> None:

@@ -51,7 +51,7 @@ def test_a_function_answers_when_it_is_invoked_directly(deployment: Deployment, 
         case "Worker":
             assert answer == {"batchItemFailures": []}
         case "Sweeper":
-            assert answer.keys() == {"pending", "expired", "deliveries", "stores", "events"}
+            assert answer.keys() == {"pending", "expired", "deliveries", "stores", "events", "promotions"}
         case _:
             assert answer["statusCode"] in (200, 201), answer
 

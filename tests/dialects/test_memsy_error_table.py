@@ -3,7 +3,10 @@ import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+from memsy import exceptions
+from memsy._http import HttpCoreMixin
 
 import commonplace
 from commonplace.dialects.cognipeer.errors import Cognipeer
@@ -113,6 +116,31 @@ EVERY: list[tuple[CommonplaceError, int, str, str, dict[str, Any], dict[str, str
     (Refused("m"), 500, "internal_error", "m", {}, {}),
 ]
 
+RAISED: dict[tuple[int, str], type[exceptions.MemsyAPIError]] = {
+    (400, "org_id_not_allowed"): exceptions.OrgIdNotAllowedError,
+    (401, "invalid_api_key"): exceptions.AuthenticationError,
+    (403, "insufficient_scope"): exceptions.AuthorizationError,
+    (403, "admin_required"): exceptions.AuthorizationError,
+    (403, "org_forbidden"): exceptions.AuthorizationError,
+    (403, "forbidden"): exceptions.AuthorizationError,
+    (403, "seat_required"): exceptions.SeatRequiredError,
+    (403, "feature_not_available"): exceptions.FeatureNotAvailable,
+    (403, "org_limit_reached"): exceptions.OrgLimitReachedError,
+    (403, "key_limit_reached"): exceptions.KeyLimitReachedError,
+    (404, "not_found"): exceptions.MemsyAPIError,
+    (405, "method_not_allowed"): exceptions.MemsyAPIError,
+    (409, "conflict"): exceptions.MemsyAPIError,
+    (413, "payload_too_large"): exceptions.MemsyAPIError,
+    (422, "validation_error"): exceptions.MemsyAPIError,
+    (429, "rate_limit_exceeded"): exceptions.RateLimitExceeded,
+    (429, "usage_limit_exceeded"): exceptions.UsageLimitExceeded,
+    (500, "internal_error"): exceptions.MemsyAPIError,
+    (501, "not_implemented"): exceptions.MemsyAPIError,
+    (503, "service_unavailable"): exceptions.MemsyAPIError,
+}
+"""What the vendor's client makes of each status and code, as the contract has it. Two of the contract's rows never come:
+billing is answered without an error, and no call gives anyone a seat."""
+
 
 def tree(root: type[CommonplaceError]) -> Iterator[type[CommonplaceError]]:
     for kind in root.__subclasses__():
@@ -146,6 +174,26 @@ def test_every_error_has_one_body(
 ) -> None:
     body = {"error": code, "message": said, "detail": said, **extras}
     assert Memsy().failure(error, "req_1") == (status, body, headers)
+
+
+@pytest.mark.parametrize(("error", "status", "code", "said", "extras", "headers"), EVERY)
+def test_the_vendors_client_raises_for_each_error_what_the_contract_says(
+    error: CommonplaceError, status: int, code: str, said: str, extras: dict[str, Any], headers: dict[str, str]
+) -> None:
+    answered, body, told = Memsy().failure(error, "req_1")
+    raised = HttpCoreMixin()._classify_error(  # noqa: SLF001 - the client's one place for it; only requests lead there
+        httpx.Response(answered, json=body, headers=told)
+    )
+    assert type(raised) is RAISED[status, code]
+    assert (raised.status_code, raised.error_code, raised.detail) == (status, code, said)
+    assert {name: getattr(raised, name) for name in extras} == extras
+    if isinstance(raised, exceptions.RateLimitExceeded):
+        assert raised.retry_after == float(headers["retry-after"])
+
+
+def test_every_status_and_code_that_there_is_has_been_shown_to_the_client() -> None:
+    assert {(status, code) for _, status, code, *_ in EVERY} == RAISED.keys()
+    assert {*TABLE.values(), BUG} <= RAISED.keys()
 
 
 def test_a_bug_of_ours_tells_nothing_about_itself() -> None:

@@ -91,7 +91,7 @@ STATUSES = {
 """What an empty tenant's requests are answered with."""
 
 FAILURES = {
-    **dict.fromkeys(("clear", "deliver", "embed", "embed_last_try", "extract", "forget", "recalled"), 0),
+    **dict.fromkeys(("clear", "deliver", "embed", "embed_last_try", "extract", "forget", "promote", "recalled"), 0),
     "mixed": 8,
 }
 """How many messages of each batch come again: those that cannot be read."""
@@ -218,7 +218,7 @@ def test_what_one_function_writes_the_worker_makes_searchable_and_others_find(st
 def test_each_event_is_answered_by_the_function_that_it_is_for(stack: Stack) -> None:
     assert {name: stack.invoke(name)["statusCode"] for name in STATUSES} == STATUSES
     assert {name: len(stack.invoke(name)["batchItemFailures"]) for name in FAILURES} == FAILURES
-    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries", "stores", "events"}
+    assert set(stack.invoke("sweep")) == {"pending", "expired", "deliveries", "stores", "events", "promotions"}
 
 
 def test_each_event_has_its_answer_here() -> None:

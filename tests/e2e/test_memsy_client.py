@@ -3,8 +3,11 @@ asynchronous one, of the data plane and of the control plane, each of their oper
 
 import inspect
 import json
+import select
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,7 +35,9 @@ from memsy.exceptions import (
 from memsy.models import EventPayload, MemoryItemResource, ResourceSelection, StatusResponse
 
 from e2e.conftest import Settled
-from service import PATIENCE_SECONDS, Service, free_port
+from golden import MEMSY, played_over
+from service import COMMAND_SECONDS, PATIENCE_SECONDS, Service, free_port
+from world import TENANT
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +49,17 @@ ACTOR = "slack:T/../U #?ü"
 """An id as connectors make them, with all that means something in a path."""
 
 UNKNOWN = "550e8400-e29b-41d4-a716-446655440000"
-QUOTAS = {"events_ingested": 3, "search_queries": 2}
+QUOTAS = {"events_ingested": 3, "search_queries": 2, "api_calls": 40}
+BY_THEMSELVES = ("health", "ingest_refusals")
+PLAYED = [file for file in MEMSY if file.stem in BY_THEMSELVES]
+"""The files that need no hand in the engines, in the time, in the embedder or in the settings."""
+
+COMMANDS = """
+import sys
+from commonplace.cli import main
+for line in sys.stdin:
+    main(line.split()) and sys.exit(1)
+"""
 
 DATA_CALLS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "ingest": (([],), {}),
@@ -189,14 +204,44 @@ async def opened(*clients: Published) -> AsyncIterator[tuple[Driver, ...]]:
                 await closed
 
 
-def minted(service: Service, organization: str, scopes: str = "read,write,admin") -> str:
-    return service.operate("create-key", "--tenant", organization, "--scopes", scopes).strip()
+class Operator:
+    """Makes keys of organizations by the service's command line, in one process: most of what a key takes is to start one."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def __call__(self, organization: str, scopes: str = "read,write,admin") -> str:
+        """A new key."""
+        commands, answers = self._process.stdin, self._process.stdout
+        assert commands is not None
+        assert answers is not None
+        commands.write(f"create-key --tenant {organization} --scopes {scopes}\n".encode())
+        assert select.select([answers], [], [], COMMAND_SECONDS)[0], "no key was made in time"
+        key = answers.readline().decode().strip()
+        assert key, "no key was made; standard error says why"
+        return key
+
+
+@contextmanager
+def operated(service: Service) -> Iterator[Operator]:
+    """An operator of a service."""
+    command = [sys.executable, "-u", "-c", COMMANDS]
+    with subprocess.Popen(
+        command, env=service.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    ) as process:
+        yield Operator(process)
+
+
+@pytest.fixture(scope="module")
+def minted(running: Service) -> Iterator[Operator]:
+    with operated(running) as operator:
+        yield operator
 
 
 @pytest.fixture
-async def pair(running: Service, makes: Makes) -> AsyncIterator[Pair]:
+async def pair(running: Service, minted: Operator, makes: Makes) -> AsyncIterator[Pair]:
     organization = f"org-{uuid4().hex}"
-    key = minted(running, organization)
+    key = minted(organization)
     async with opened(*makes(running.url, key)) as (data, control):
         yield Pair(data, control, organization, key)
 
@@ -524,8 +569,8 @@ async def test_no_operation_is_for_a_key_that_is_not_good(running: Service, make
                 assert (refused.status_code, refused.error_code) == (401, "invalid_api_key"), name
 
 
-async def test_what_takes_an_admin_is_refused_to_others(running: Service, makes: Makes) -> None:
-    key = minted(running, f"org-{uuid4().hex}", "read,write")
+async def test_what_takes_an_admin_is_refused_to_others(running: Service, minted: Operator, makes: Makes) -> None:
+    key = minted(f"org-{uuid4().hex}", "read,write")
     async with opened(*makes(running.url, key)) as (data, control):
         admin = [f"{groups}.{call}" for groups in ("orgs", "roles", "teams") for call in MUTATIONS]
         for name in admin:
@@ -540,12 +585,12 @@ async def test_what_takes_an_admin_is_refused_to_others(running: Service, makes:
         assert (await control("interest.status")) is False
 
 
-async def test_another_organization_sees_nothing(pair: Pair, running: Service, makes: Makes) -> None:
+async def test_another_organization_sees_nothing(pair: Pair, running: Service, minted: Operator, makes: Makes) -> None:
     ids = await pair.data.learned(event())
     (memory,) = (await pair.data("memories.list")).items
     await pair.data("orgs.create", pair.organization, "Mine", "f")
     role = await pair.data("roles.create", pair.organization, "Mine", "f")
-    async with opened(*makes(running.url, minted(running, f"org-{uuid4().hex}"))) as (data, control):
+    async with opened(*makes(running.url, minted(f"org-{uuid4().hex}"))) as (data, control):
         assert (await data("status", ids)).statuses == {ids[0]: "not_found"}
         assert (await data("search", "dark mode")).results == []
         assert (await data("memories.list")).total == (await data("memories.stats")).total == 0
@@ -583,10 +628,9 @@ async def test_what_cannot_be_taken_says_why(pair: Pair) -> None:
         assert (refused.status_code, refused.error_code) == (422, "validation_error"), (name, refused)
 
 
-@pytest.mark.parametrize("prefix", ["/memsy", "/memsy/"])
-async def test_the_clients_work_under_the_prefix_too(running: Service, makes: Makes, prefix: str) -> None:
-    key = minted(running, f"org-{uuid4().hex}")
-    async with opened(*makes(f"{running.url}{prefix.rstrip('/')}", key)) as (data, control):
+async def test_the_clients_work_under_the_prefix_too(running: Service, minted: Operator, makes: Makes) -> None:
+    key = minted(f"org-{uuid4().hex}")
+    async with opened(*makes(f"{running.url}/memsy", key)) as (data, control):
         (id,) = await data.learned(event(actor_id=ACTOR))
         assert [hit.source_event_ids for hit in (await data("search", "dark mode")).results] == [[id]]
         assert (await data("actors.get", ACTOR)).memory_count == 1
@@ -625,39 +669,26 @@ async def test_one_client_makes_many_calls_at_once(pair: Pair) -> None:
     assert (await pair.data("memories.list")).total == 20
 
 
-@contextmanager
-def started(settled: Settled, folder: Path, limits: Mapping[str, str]) -> Iterator[Service]:
-    """A service of its own with these limits."""
-    with settled() as settings:
-        service = Service(folder, {**settings, **limits})
-        service.start()
-        yield service
-        assert service.stop() == 0, service.log()
-
-
 @pytest.fixture(scope="module")
-def limited(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def limited(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Operator]]:
     """A service of which little may be used."""
     quotas = " ".join(f"{name}={limit}" for name, limit in QUOTAS.items())
     limits = {"COMMONPLACE_QUOTAS": quotas, "COMMONPLACE_MOST_GROUPS": "1", "COMMONPLACE_MOST_KEYS": "2"}
-    with started(settled, tmp_path_factory.mktemp("limited"), limits) as service:
-        yield service
+    with settled() as settings:
+        service = Service(tmp_path_factory.mktemp("limited"), {**settings, **limits})
+        service.start()
+        with operated(service) as operator:
+            yield service, operator
+        assert service.stop() == 0, service.log()
 
 
-@pytest.fixture(scope="module")
-def single(settled: Settled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that an organization may call once a month."""
-    limits = {"COMMONPLACE_QUOTAS": "api_calls=1"}
-    with started(settled, tmp_path_factory.mktemp("single"), limits) as service:
-        yield service
-
-
-async def test_limits_are_told_and_kept(limited: Service, makes: Makes) -> None:
+async def test_limits_are_told_and_kept(limited: tuple[Service, Operator], makes: Makes) -> None:
+    service, minted = limited
     organization = f"org-{uuid4().hex}"
-    async with opened(*makes(limited.url, minted(limited, organization))) as (data, control):
+    async with opened(*makes(service.url, minted(organization))) as (data, control):
         answer = await data("ingest", [event(), event(TEA)])
         assert (answer.usage.events_ingested, answer.usage.events_ingested_limit) == (2, 3)
-        assert (answer.usage.api_calls_limit, answer.usage.plan) == (None, "free")
+        assert (answer.usage.api_calls_limit, answer.usage.plan) == (QUOTAS["api_calls"], "free")
         refused = await data.refused(MemsyAPIError, "ingest", [event("One"), event("Two")])
         assert (refused.status_code, str(refused)) == (429, "Max retries exceeded")  # the client discards the rest
         assert (await data("ingest", [event("The kettle is red")])).usage.events_ingested == 3
@@ -676,10 +707,25 @@ async def test_limits_are_told_and_kept(limited: Service, makes: Makes) -> None:
         assert (keys.limit, keys.current) == (2, 2)
 
 
-async def test_the_control_plane_says_which_limit_is_reached(single: Service, makes: Makes) -> None:
-    async with opened(*makes(single.url, minted(single, f"org-{uuid4().hex}"))) as (data, control):
-        answer = await data("health")
-        assert (answer.rate_limit.limit, answer.rate_limit.remaining) == (1, 0)
+async def test_the_control_plane_says_which_limit_is_reached(limited: tuple[Service, Operator], makes: Makes) -> None:
+    service, minted = limited
+    most = QUOTAS["api_calls"]
+    async with opened(*makes(service.url, minted(f"org-{uuid4().hex}"))) as (data, control):
+        for used in range(1, most + 1):
+            answer = await data("health")
+            assert (answer.rate_limit.limit, answer.rate_limit.remaining) == (most, most - used)
         assert answer.rate_limit.reset > time.time()
         refused = await control.refused(UsageLimitExceeded, "me")
-        assert (refused.dimension, refused.current, refused.limit) == ("api_calls", 1, 1)
+        assert (refused.dimension, refused.current, refused.limit) == ("api_calls", most, most)
+
+
+def test_the_files_are_there() -> None:
+    assert sorted(file.stem for file in PLAYED) == sorted(BY_THEMSELVES)
+
+
+@pytest.mark.parametrize("file", PLAYED, ids=[file.stem for file in PLAYED])
+async def test_the_service_answers_as_the_contract_says_over_http(
+    running: Service, minted: Operator, file: Path
+) -> None:
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as http:
+        await played_over(http, file, minted(TENANT))

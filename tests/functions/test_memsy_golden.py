@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from commonplace.dialects.memsy.errors import BUG, TABLE
 from commonplace.dialects.memsy.routes import PREFIXES, ROUTES
 from golden import MEMSY, played, steps
 from world import World
@@ -16,6 +17,12 @@ NEVER = (
     "/api/connectors/{provider}/connect",
 )
 """What this service does not do, besides what is done with a connector that it has."""
+
+CODES = {*TABLE.values(), (403, "admin_required"), (403, "insufficient_scope"), (403, "key_limit_reached")}
+"""Each status and code of an error."""
+
+UNASKED = {(429, "rate_limit_exceeded")}
+"""What no request of one caller meets: this service counts by the month and leaves rates to the gateway before it."""
 
 
 @pytest.mark.parametrize("file", MEMSY, ids=[file.stem for file in MEMSY])
@@ -46,3 +53,10 @@ def test_a_success_is_200_or_204_of_a_delete() -> None:
             if "request" in step and step["response"]["status"] < 300:
                 expected = 204 if step["request"]["method"] == "DELETE" else 200
                 assert step["response"]["status"] == expected, step["name"]
+
+
+def test_every_error_that_a_request_can_meet_is_met_in_a_golden_file() -> None:
+    refusals = [step["response"] for file in MEMSY for step in steps(file) if "request" in step]
+    met = {(each["status"], each["body"]["error"]) for each in refusals if each["status"] >= 300}
+    assert met == CODES - UNASKED
+    assert BUG not in met

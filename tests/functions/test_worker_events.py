@@ -1,14 +1,20 @@
 """The worker's messages about events and recalls, as SQS hands them over."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from commonplace.core.gather import GroupOrder
+from commonplace.model.directory import GroupKind
 from commonplace.model.event import Event, EventKind, EventOrder, EventState
 from commonplace.model.filter import Filter
+from commonplace.model.insight import Insight, Nature, Statement
 from commonplace.model.memory import Accesses, State
+from commonplace.model.usage import Dimension
+from commonplace.ports.extractor import Extracted, Extractor
 from fakes import START
 from steps import UNKNOWN, handed, row, written
 from sweeper.app import sweep
@@ -71,7 +77,7 @@ async def test_the_message_that_is_sent_is_the_one_that_is_read(world: World) ->
     assert json.loads(sent.body) == json.loads(literal("extract")["Records"][0]["body"])
 
 
-@pytest.mark.parametrize("name", ["extract", "recalled"])
+@pytest.mark.parametrize("name", ["extract", "recalled", "promote"])
 async def test_a_message_for_what_is_not_there_is_done(world: World, name: str) -> None:
     assert await consume(world.services, literal(name)) == {"batchItemFailures": []}
     assert await contents(world) == []
@@ -160,6 +166,50 @@ async def test_a_recall_is_counted_for_each_memory_that_was_found(world: World) 
     assert await world.services.memories.accesses(OTHER_TENANT, [one.id]) == {one.id: Accesses()}
 
 
+async def test_what_members_of_a_role_say_is_promoted_by_a_sweep_and_the_worker(world: World) -> None:
+    role = await world.services.gather.create(TENANT, ORG, GroupOrder(kind=GroupKind.ROLE, name="Cook", focus="food"))
+    orders = [
+        EventOrder(actor=actor, session="s", kind=EventKind.USER, content="We always salt the water.", role=role.id)
+        for actor in ("ada", "ben", "cay")
+    ]
+    await world.services.ingest(TENANT, ORG, orders, lambda _, __: [])
+    await world.work()
+    await world.services.sweep()
+    (sent,) = await world.embedding_queue.inner.receive(10, 0)
+    assert json.loads(sent.body) == json.loads(literal("promote")["Records"][0]["body"])
+    for _ in range(2):
+        assert await consume(world.services, literal("promote")) == {"batchItemFailures": []}
+        page = await world.services.browse.page(TENANT, Filter(store="default"), limit=100)
+        assert [memory.scope.user for memory in page.items] == [None, "cay", "ben", "ada"]
+        assert page.items[0].scope.role == role.id
+
+
+async def test_a_turn_of_promotion_that_fails_comes_again(world: World) -> None:
+    world.table.down = True
+    assert await consume(world.services, literal("promote")) == failed(literal("promote"))
+
+
+class Haiku(Extractor):
+    """A text model that says the same of every event."""
+
+    async def extract(
+        self,
+        events: Sequence[Event],
+        context: Sequence[Event],  # noqa: ARG002 - as the port has it
+    ) -> list[Extracted]:
+        insight = Insight(nature=Nature.SEMANTIC, title="Tea", confidence=0.5)
+        return [Extracted((Statement(text="Tea is preferred", kind="fact", insight=insight),), 7) for _ in events]
+
+
+async def test_a_text_model_reads_events_where_one_is_set(world: World) -> None:
+    await told(world)
+    world.extractor = Haiku()
+    assert await consume(world.services, literal("extract")) == {"batchItemFailures": []}
+    assert await contents(world) == ["Tea is preferred"]
+    month = await world.services.tally.month(TENANT, ORG, world.clock.now(), {})
+    assert month.used[Dimension.LLM_TOKENS] == 7
+
+
 MALFORMED: list[object] = [
     {"kind": "extract"},
     {"kind": "extract", "tenant": TENANT, "ids": ["e"]},
@@ -170,6 +220,8 @@ MALFORMED: list[object] = [
     {"kind": "extract", "tenant": TENANT, "organization": ORG, "ids": [1]},
     {"kind": "extract", "tenant": TENANT, "organization": ORG, "ids": ["e", None]},
     {"kind": "extract", "tenant": 1, "organization": ORG, "ids": ["e"]},
+    {"kind": "promote", "tenant": TENANT},
+    {"kind": "promote", "tenant": TENANT, "organization": None},
     {"kind": "recalled", "tenant": TENANT},
     {"kind": "recalled", "ids": ["m"]},
     {"kind": "recalled", "tenant": TENANT, "ids": None},

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from cloudformation import Choices
+from commonplace.adapters.aws import bedrock_extractor
 from commonplace.core.forget import AT_ONCE
 from commonplace.core.furnish import ROUNDS
 from commonplace.model.document import Document, Findings, Probe, Removal
@@ -478,6 +479,22 @@ def test_who_embeds_may_ask_the_one_model_or_read_the_one_key() -> None:
     assert may_use("bedrock", **with_key) == {}
     assert may_use("secretsmanager", Embedder="openai") == {}
     assert may_use("secretsmanager", OpenAiKeySecretArn=KEY) == {}
+
+
+def test_the_worker_alone_may_ask_the_text_model_or_read_its_key() -> None:
+    arn, home = "arn:${AWS::Partition}:bedrock", "${AWS::Region}"
+    for model, given in {bedrock_extractor.MODEL: {}, "eu.maker.model-1": {"TextModel": "eu.maker.model-1"}}.items():
+        profile = f"{arn}:{home}:${{AWS::AccountId}}:inference-profile/{model}"
+        wanted = [
+            Statement(("bedrock:InvokeModel",), (f"{arn}:{home}::foundation-model/{model}", profile)),
+            Statement(("bedrock:InvokeModel",), (f"{arn}:*::foundation-model/*",), profile),
+        ]
+        settings = {"Embedder": "openai", "Extractor": "bedrock", **given}
+        assert set(may_use("bedrock", **settings)) == {"worker"}
+        assert [each for each in statements("worker", **settings) if "bedrock:InvokeModel" in each.actions] == wanted
+    with_key = {"Extractor": "openai", "OpenAiKeySecretArn": KEY}
+    assert may_use("secretsmanager", **with_key) == {"worker": {KEY}}
+    assert "worker" not in may_use("secretsmanager", Extractor="openai")
 
 
 def test_the_same_calls_are_allowed_in_a_domain_that_is_there_already_and_none_without_its_arn() -> None:

@@ -53,6 +53,8 @@ def test_every_variable_sets_its_field() -> None:
         "most_groups": "7",
         "most_keys": "3",
         "quotas": "api_calls=10000, search_queries=0",
+        "extractor": "OpenAI",
+        "text_model": "gpt-5-mini",
     }
     assert set(given) == set(VARIABLES)
     assert read({VARIABLES[field]: value for field, value in given.items()}) == Settings(
@@ -95,6 +97,8 @@ def test_every_variable_sets_its_field() -> None:
         most_groups=7,
         most_keys=3,
         quotas=((Dimension.API_CALLS, 10_000), (Dimension.SEARCH_QUERIES, 0)),
+        extractor="openai",
+        text_model="gpt-5-mini",
     )
 
 

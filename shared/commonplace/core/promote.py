@@ -14,10 +14,13 @@ from commonplace.model.directory import Group, GroupKind
 from commonplace.model.insight import Nature
 from commonplace.model.memory import Draft, Memory, Standing
 from commonplace.model.scope import Scope
+from commonplace.model.usage import Dimension
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
+from commonplace.rows.figures import Count
 from commonplace.rows.groups import EVERY, Groups
 from commonplace.rows.memories import Memories
+from commonplace.rows.usage import counts
 
 ORIGIN = "memsy"
 LEVEL = "global"
@@ -31,6 +34,9 @@ GROUPS = 2
 
 PAUSE = timedelta(hours=1)
 """How long after one turn an organization has its next."""
+
+AT_ONCE = 100
+"""Memories that are written together."""
 
 Owner = tuple[GroupKind, str]
 """What kind of a group, and its id."""
@@ -88,15 +94,19 @@ class Promote:
             for scope in scopes:
                 drafts.append(_draft(said.memories, scope))
                 merged.append(said.memories)
-        if not drafts:
-            return 0
-        outcomes = (await self._remember.now(tenant, drafts)).outcomes
         made = 0
-        for outcome, memories in zip(outcomes, merged, strict=True):
-            if isinstance(outcome, Remembered):
-                made += not outcome.duplicate
-                await self._sourced(tenant, outcome.memory.id, memories)
+        for start in range(0, len(drafts), AT_ONCE):
+            outcomes = (await self._remember.now(tenant, drafts[start : start + AT_ONCE], self._counting)).outcomes
+            for outcome, memories in zip(outcomes, merged[start : start + AT_ONCE], strict=True):
+                # What could not be written now is written in the next turn.
+                if isinstance(outcome, Remembered):
+                    made += not outcome.duplicate
+                    await self._sourced(tenant, outcome.memory.id, memories)
         return made
+
+    def _counting(self, memory: Memory) -> list[Count]:
+        counted = {Dimension.MEMORIES_STORED: 1}
+        return counts(memory.tenant, memory.scope.organization or memory.tenant, counted, self._clock.now())
 
     async def _sourced(self, tenant: str, id: str, memories: Sequence[Memory]) -> None:
         sources = await self._memories.sources(tenant, [memory.id for memory in memories])

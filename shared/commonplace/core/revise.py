@@ -10,8 +10,10 @@ from commonplace.core.notify import Notify
 from commonplace.core.retry import until_settled
 from commonplace.model.errors import CommonplaceError, NotFound, Unavailable
 from commonplace.model.filter import Between, Filter
+from commonplace.model.insight import Insight
 from commonplace.model.memory import HOT_FROM, Change, Memory, Standing, State, Tier, content_hash
 from commonplace.model.webhook import EventType
+from commonplace.ports.extractor import beginning
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
@@ -94,6 +96,7 @@ class Revise:
             tier=tier,
             state=State.PENDING if rewritten else memory.state,
             failure=None if rewritten else memory.failure,
+            insight=_rethought(memory.insight, content) if rewritten else memory.insight,
             claim=None if rewritten or change.standing not in (None, Standing.ACTIVE) else memory.claim,
             passages=await self._embed.reach(memory),
             revision=revision,
@@ -116,6 +119,11 @@ class Revise:
         if isinstance(outcome, NotFound):
             raise outcome
         return memory if isinstance(outcome, CommonplaceError) else outcome
+
+
+def _rethought(insight: Insight | None, content: str) -> Insight | None:
+    """What is still true of an insight when its text is another: no summary of the old one, and no names in it."""
+    return None if insight is None else replace(insight, title=beginning(content), summary=None, entities=())
 
 
 def _stood(memory: Memory, standing: Standing | None, now: datetime) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from commonplace.core import furnish, ingest
+from commonplace.core import furnish, ingest, promote
 from commonplace.core.embed import message
 from commonplace.core.forget import Forget
 from commonplace.core.notify import Notify
@@ -13,6 +13,7 @@ from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows import keys
 from commonplace.rows.events import Events
+from commonplace.rows.groups import Groups
 from commonplace.rows.memories import Memories
 from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries
@@ -36,6 +37,7 @@ class Swept:
     deliveries: int
     stores: int
     events: int
+    promotions: int
 
 
 class Sweep:
@@ -47,6 +49,7 @@ class Sweep:
         deliveries: Deliveries,
         stores: Stores,
         events: Events,
+        groups: Groups,
         forget: Forget,
         notify: Notify,
         queue: Queue,
@@ -56,6 +59,7 @@ class Sweep:
         self._deliveries = deliveries
         self._stores = stores
         self._events = events
+        self._groups = groups
         self._forget = forget
         self._notify = notify
         self._queue = queue
@@ -69,6 +73,7 @@ class Sweep:
             await self._due(patience),
             await self._uncleared(patience),
             await self._unread(patience),
+            await self._promoted(),
         )
 
     async def _pending(self, patience: timedelta) -> int:
@@ -108,6 +113,19 @@ class Sweep:
             if messages:
                 await self._queue.send(messages)
             count += len(closed)
+        return count
+
+    async def _promoted(self) -> int:
+        """Sends the worker the organizations whose turn of promotion has come."""
+        now = self._clock.now()
+        count = 0
+        for shard in keys.every_shard("promoting"):
+            owners = await self._groups.to_promote(shard, now, EACH_SHARD)
+            sent = await self._queue.send([promote.message(*owner) for owner in owners]) if owners else []
+            for owner, id in zip(owners, sent, strict=True):
+                if id is not None:
+                    await self._groups.promoted(*owner, again=now + promote.PAUSE)
+                    count += 1
         return count
 
     async def _expired(self) -> int:
