@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _shared(item: pytest.Item) -> str:
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return "-".join(parameters[name] for name in ("place", "opensearch_url") if name in parameters)
+    return "-".join(str(parameters[name]) for name in ("place", "opensearch_url") if name in parameters)
 
 
 def _usable(folder: Path) -> bool:
