@@ -33,7 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _shared(item: pytest.Item) -> str:
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return "-".join(str(parameters[name]) for name in ("place", "opensearch_url") if name in parameters)
+    names = ("place", "opensearch_url")
+    return "-".join(parameters[name] for name in names if isinstance(parameters.get(name), str))
 
 
 def _usable(folder: Path) -> bool:

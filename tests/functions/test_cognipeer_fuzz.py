@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 ROOT = "/api/client/v1/memory"
 FUZZ = settings(
-    max_examples=500,
+    max_examples=250,
     deadline=None,
     derandomize=True,
     database=None,

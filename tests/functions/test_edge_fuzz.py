@@ -19,7 +19,7 @@ from world import Client, World
 pytestmark = pytest.mark.anyio
 
 FUZZ = settings(
-    max_examples=500,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,

@@ -27,8 +27,8 @@ EVENTS = ROOT / "infra/events"
 MEMORY_ID = "019b7c00-0000-7000-8000-0000000000aa"
 """The memory that the events speak of."""
 
-EVENT_ID = "019b7c00-0000-7000-8000-0000000000bb"
-"""The event that they speak of."""
+EVENT_ID = "019b7c00-0000-7000-8000-0000000000ee"
+"""The event that the worker's message speaks of."""
 
 OLD_STORE = "mem-old"
 """The store that an event deletes. The others are in the default one."""
@@ -109,7 +109,12 @@ EDGE = [
 ]
 MEMSY = [
     Case("memsy_ingest", "create", 200, lambda body: len(body["event_ids"]) == 1),
-    Case("memsy_status", "memories", 200, lambda body: (body["total"], body["failedIds"]) == (1, [EVENT_ID])),
+    Case(
+        "memsy_status",
+        "memories",
+        200,
+        lambda body: (body["total"], [*body["statuses"].values()]) == (1, ["not_found"]),
+    ),
     Case("memsy_search", "search", 200, lambda body: ids(body["results"]) == [MEMORY_ID]),
     Case("memsy_memories", "memories", 200, lambda body: [item["text"] for item in body["items"]] == [CONTENT]),
     Case("memsy_actor", "memories", 200, lambda body: (body["actor_id"], body["memory_count"]) == ("user_123", 1)),

@@ -21,7 +21,7 @@ from world import TENANT, Client, World
 pytestmark = pytest.mark.anyio
 
 FUZZ = settings(
-    max_examples=400,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     database=None,

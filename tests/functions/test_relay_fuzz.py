@@ -15,7 +15,7 @@ from world import Client
 pytestmark = pytest.mark.anyio
 
 FUZZ = settings(
-    max_examples=400,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,

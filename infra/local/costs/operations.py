@@ -113,6 +113,6 @@ def operations(memory: Memory) -> dict[str, Units]:
         # is to be taken out of the index (1), and leaves it by a write of its own (2). Reads: the row, the webhooks.
         "delete": Units(2 * row + 2 * vectors + 2 + 2 * 2 + 3 + 1 + 2, read + 1),
         # A look into each of 8 shards of what waits for the index, has expired, is due to be delivered, is to be cleared, is to
-        # become memories.
-        "sweep": Units(0, 5 * 8 * 0.5),
+        # become memories, is to be promoted.
+        "sweep": Units(0, 6 * 8 * 0.5),
     }
