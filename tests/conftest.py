@@ -33,8 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _shared(item: pytest.Item) -> str:
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    names = ("place", "opensearch_url")
-    return "-".join(parameters[name] for name in names if isinstance(parameters.get(name), str))
+    chosen = [parameters.get(name) for name in ("place", "opensearch_url")]
+    return "-".join(choice for choice in chosen if isinstance(choice, str))
 
 
 def _usable(folder: Path) -> bool:

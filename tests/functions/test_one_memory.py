@@ -923,3 +923,48 @@ async def test_an_event_whose_memory_was_deleted_stays_done_and_says_it_anew_whe
     again = await MemsyEvent()(world, client, Said())
     assert again != id
     assert (await client("GET", f"/v1/console/memories/{again}"))["source_event_ids"] != [event]
+
+
+@pytest.mark.parametrize("api", APIS, ids=name)
+async def test_a_memory_of_what_happened_long_ago_is_as_new_as_its_writing(
+    world: World, client: Client, api: Api
+) -> None:
+    newest = await RelayNow()(world, client, Said(content="Something about herrings"))
+    world.clock.advance(60)
+    event = {**MemsyEvent.body(Said()), "ts": "2020-02-29T12:00:00+01:00", "role_id": "cook", "team_id": "night"}
+    (told,) = (await client("POST", "/v1/ingest", {"events": [event]}))["event_ids"]
+    await world.work()
+    (seen, other) = await api.listed(client)
+    assert (seen.content, other.id) == (Said().content, newest)
+    assert seen.created == int(world.clock.now().timestamp())
+    assert (await api.search(client, "red kettle"))[0].id == seen.id
+    item = await client("GET", f"/v1/console/memories/{seen.id}")
+    assert (item["observed_at"], item["source_event_ids"]) == ("2020-02-29T11:00:00Z", [told])
+    assert (item["scope"]["role_id"], item["scope"]["team_id"]) == ("cook", "night")
+
+
+@pytest.mark.parametrize("api", APIS, ids=name)
+async def test_what_members_of_a_role_know_each_finds_once_more_as_nobodys(
+    world: World, client: Client, api: Api
+) -> None:
+    order = {"org_id": TENANT, "name": "Cook", "focus": "kettles"}
+    role = (await client("POST", "/v1/roles", order))["role_id"]
+    said = Said(content="We always descale the red kettle")
+    for actor in ("ada", "ben", "cay"):
+        event = {**MemsyEvent.body(replace(said, part=("user", actor))), "role_id": role}
+        await client("POST", "/v1/ingest", {"events": [event]})
+        await world.work()
+    assert await world.services.promote(TENANT, TENANT) == 1
+    world.clock.advance(1)
+    (promoted,) = [
+        item
+        for item in (await client("GET", "/v1/console/memories"))["items"]
+        if item["scope"] == {"level": "role", "actor_id": None, "role_id": role, "team_id": None}
+    ]
+    assert len(promoted["source_event_ids"]) == 3
+    for found in (await api.search(client, "red kettle"), await api.listed(client)):
+        assert len(found) == 4
+        assert {seen.content for seen in found} == {said.content}
+        assert promoted["memory_id"] in {seen.id for seen in found}
+    if "user" in api.parts:
+        assert len(await api.search(client, "red kettle", ("user", "ada"))) == 1
