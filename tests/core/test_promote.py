@@ -5,6 +5,7 @@ import pytest
 from commonplace.core.gather import GroupOrder
 from commonplace.core.promote import Promote
 from commonplace.model.directory import GroupChange, GroupKind
+from commonplace.model.errors import Unavailable
 from commonplace.model.insight import Insight, Nature
 from commonplace.model.memory import Draft, Memory
 from commonplace.model.scope import Scope
@@ -147,6 +148,22 @@ async def test_what_cannot_be_written_is_left_for_the_next_turn(world: World) ->
     world.embedder.down = False
     await world.work()
     assert [memory.ready for memory in await promoted(world)] == [True]
+
+
+async def test_what_the_table_does_not_take_is_written_by_the_next_turn(world: World) -> None:
+    role = await group(world)
+    for actor in ("a", "b", "c"):
+        await said(world, actor, role=role)
+
+    async def refused() -> None:
+        raise Unavailable("The table takes nothing now")
+
+    world.table.meanwhile = refused
+    assert await promote(world)(TENANT, ORG) == 0
+    assert await promoted(world) == []
+    assert await promote(world)(TENANT, ORG) == 1
+    (memory,) = await promoted(world)
+    assert len((await world.services.memories.sources(TENANT, [memory.id]))[memory.id]) == 3
 
 
 async def test_nothing_of_other_organizations_and_tenants_counts(world: World) -> None:

@@ -26,34 +26,28 @@ def wanted(order: MemoryListing, now: datetime) -> Callable[[Memory], bool]:
 
 def ordered(order: MemoryListing, memories: Sequence[Memory], strengths: Mapping[str, float]) -> list[Memory]:
     """The memories in the order of the list; those that it leaves open by their ids. ``strengths`` are by id."""
-    by_id = sorted(memories, key=lambda memory: memory.id)
-    match order.sort:
-        case MemorySort.OBSERVED_FIRST:
-            return sorted(by_id, key=lambda memory: memory.occurred_at)
-        case MemorySort.STRONGEST:
-            return sorted(by_id, key=lambda memory: -strengths[memory.id])
-        case MemorySort.SUREST:
-            return sorted(by_id, key=lambda memory: -insight(memory).confidence)
-        case MemorySort.CREATED_LAST:
-            return _latest_first(by_id, lambda memory: memory.created_at)
-        case MemorySort.OBSERVED_LAST:
-            return _latest_first(by_id, lambda memory: memory.occurred_at)
+    places: Mapping[MemorySort, Callable[[Memory], float]] = {
+        MemorySort.OBSERVED_LAST: lambda memory: -memory.occurred_at.timestamp(),
+        MemorySort.OBSERVED_FIRST: lambda memory: memory.occurred_at.timestamp(),
+        MemorySort.STRONGEST: lambda memory: -strengths[memory.id],
+        MemorySort.SUREST: lambda memory: -insight(memory).confidence,
+        MemorySort.CREATED_LAST: lambda memory: -memory.created_at.timestamp(),
+    }
+    place = places[order.sort]
+    return sorted(memories, key=lambda memory: (place(memory), memory.id))
+
+
+ACTOR_PLACES: Mapping[ActorSort, Callable[[Actor], float]] = {
+    ActorSort.BEGAN_LAST: lambda actor: -actor.first_at.timestamp(),
+    ActorSort.BEGAN_FIRST: lambda actor: actor.first_at.timestamp(),
+    ActorSort.LAST: lambda actor: -actor.last_at.timestamp(),
+    ActorSort.NAME: lambda _: 0.0,
+}
 
 
 def ordered_actors(order: ActorListing, actors: Sequence[Actor]) -> list[Actor]:
-    """Those of the actors that the list shows, in its order."""
+    """Those of the actors that the list shows, in its order; those that it leaves open by their ids."""
     text = "" if order.text is None else order.text.casefold()
-    by_id = sorted((actor for actor in actors if text in actor.id.casefold()), key=lambda actor: actor.id)
-    match order.sort:
-        case ActorSort.NAME:
-            return by_id
-        case ActorSort.BEGAN_FIRST:
-            return sorted(by_id, key=lambda actor: actor.first_at)
-        case ActorSort.LAST:
-            return sorted(by_id, key=lambda actor: actor.last_at.timestamp(), reverse=True)
-        case ActorSort.BEGAN_LAST:
-            return sorted(by_id, key=lambda actor: actor.first_at.timestamp(), reverse=True)
-
-
-def _latest_first(memories: Sequence[Memory], moment: Callable[[Memory], datetime]) -> list[Memory]:
-    return sorted(memories, key=lambda memory: moment(memory).timestamp(), reverse=True)
+    place = ACTOR_PLACES[order.sort]
+    shown = (actor for actor in actors if text in actor.id.casefold())
+    return sorted(shown, key=lambda actor: (place(actor), actor.id))
