@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.space import Space
-from commonplace.ports.embedder import Knots
+from commonplace.ports.embedder import Calibration, Knots
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -43,6 +43,34 @@ _DOUBLINGS = 10
 
 class Refused(Exception):
     """The model refused what it was asked; ``str()`` is what it said."""
+
+
+class HostedModel:
+    """What there is to say of an embedding model without asking it. ``window`` is in ``tokens``."""
+
+    def __init__(self, model: str, dimension: int, window: int, calibration: Calibration) -> None:
+        self._space = space(model, dimension)
+        self._window = window
+        self._calibration = calibration
+
+    @property
+    def space(self) -> Space:
+        """Where its vectors live: one space for each model and dimension."""
+        return self._space
+
+    @property
+    def window(self) -> int:
+        """How many tokens of a text are sent."""
+        return self._window
+
+    @property
+    def calibration(self) -> Calibration:
+        """How its cosines read as relevance."""
+        return self._calibration
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        """The character spans of the text's tokens, as ``tokens`` approximates them."""
+        return tokens(text)
 
 
 def space(model: str, dimension: int) -> Space:

@@ -24,6 +24,21 @@ def everything(_: Memory) -> bool:
     return True
 
 
+async def looked_over(
+    memories: Memories, tenant: str, filter: Filter, wanted: Wanted = everything
+) -> tuple[list[Memory], bool]:
+    """The memories that are meant, newest first, among the ``MOST_READ`` newest of the filter; and whether it has more."""
+    found: list[Memory] = []
+    seen, place = 0, None
+    while True:
+        listed = await memories.page(tenant, filter, limit=SLICE, start=place)
+        found += [memory for memory in listed.items if wanted(memory)]
+        seen += SLICE
+        if listed.next is None or seen >= MOST_READ:
+            return found, listed.next is not None
+        place = listed.next
+
+
 class Browse:
     """The rows, as they are."""
 
@@ -81,15 +96,8 @@ class Browse:
         if total is not None:
             listed = await self._memories.page(tenant, filter, limit=limit, offset=skip) if limit else None
             return list(listed.items) if listed else [], total
-        found: list[Memory] = []
-        seen, place = 0, None
-        while True:
-            listed = await self._memories.page(tenant, filter, limit=SLICE, start=place)
-            found += [memory for memory in listed.items if wanted(memory)]
-            seen += SLICE
-            if listed.next is None or seen >= MOST_READ:
-                return found[skip : skip + limit], len(found)
-            place = listed.next
+        found, _ = await looked_over(self._memories, tenant, filter, wanted)
+        return found[skip : skip + limit], len(found)
 
     async def vectors(self, memories: Sequence[Memory], space: Space) -> dict[str, tuple[float, ...]]:
         """The first passage's vector of each of the memories that have one."""

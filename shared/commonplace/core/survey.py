@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from commonplace.core.browse import MOST_READ, SLICE, Wanted, everything
+from commonplace.core.browse import Wanted, everything, looked_over
 from commonplace.core.strength import strength
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Accesses, Memory
@@ -62,15 +62,8 @@ class Survey:
     ) -> Overview:
         """The memories of an organization, or of one of its actors, of every standing."""
         filter = Filter(store=DEFAULT_STORE, organization=organization, user=actor, confidential=True, archived=True)
-        found: list[Memory] = []
-        seen, place = 0, None
-        while True:
-            listed = await self._memories.page(tenant, filter, limit=SLICE, start=place)
-            found += [memory for memory in listed.items if wanted(memory)]
-            seen += SLICE
-            if listed.next is None or seen >= MOST_READ:
-                return Overview(tuple(found), listed.next is not None)
-            place = listed.next
+        found, truncated = await looked_over(self._memories, tenant, filter, wanted)
+        return Overview(tuple(found), truncated)
 
     async def actors(self, tenant: str, organization: str, actor: str | None = None) -> tuple[list[Actor], bool]:
         """Whom the memories of an organization are about, in no order; and whether memories were left out."""

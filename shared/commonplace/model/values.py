@@ -1,13 +1,38 @@
 """Plain values that the nouns are made of."""
 
+import json
+import math
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """Any JSON value."""
 
 Metadata: TypeAlias = Mapping[str, Json]
 """A caller's free JSON object."""
+
+
+def json_value(text: str) -> Json:
+    """The value that a text is the JSON of, strictly: no NaN or infinity, no number that a double cannot hold. Raises
+    ``ValueError``, and ``RecursionError`` of a nesting that Python cannot follow."""
+    value: Json = json.loads(text, parse_constant=_unknown, parse_float=_finite, parse_int=_whole)
+    return value
+
+
+def _unknown(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text[:20])
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def levels(value: Json) -> Iterator[list[Json]]:

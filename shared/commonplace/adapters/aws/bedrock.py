@@ -10,11 +10,20 @@ from typing import Any, Final
 
 from botocore.config import Config
 
-from commonplace.adapters import hosted
 from commonplace.adapters.aws.bedrock_errors import FAILURES, MEND_SECONDS, passes, translated
-from commonplace.adapters.hosted import PLAIN, WINDOW, WORDS, Patience, Refused, Vector, each, readable, unit
+from commonplace.adapters.hosted import (
+    PLAIN,
+    WINDOW,
+    WORDS,
+    HostedModel,
+    Patience,
+    Refused,
+    Vector,
+    each,
+    readable,
+    unit,
+)
 from commonplace.model.errors import Invalid, Unavailable
-from commonplace.model.space import Space
 from commonplace.ports.embedder import Calibration
 
 MODEL: Final = "amazon.titan-embed-text-v2:0"
@@ -49,7 +58,7 @@ def client_config() -> Config:
     )
 
 
-class BedrockEmbedder:
+class BedrockEmbedder(HostedModel):
     """Titan Text Embeddings V2 through an aiobotocore client for ``bedrock-runtime`` with ``client_config``, which
     ``connect`` gives, always the same.
 
@@ -71,31 +80,10 @@ class BedrockEmbedder:
         if dimension not in DIMENSIONS:
             raise ValueError(f"{model} has vectors of 256, 512 or 1024 numbers and not of {dimension}")
         self._connect = connect
-        self._window = window
         self._model = model
-        self._space = hosted.space(model, dimension)
-        self._calibration = calibration
+        super().__init__(model, dimension, window, calibration)
         self._patience = patience
         self._jitter = jitter
-
-    @property
-    def space(self) -> Space:
-        """Where its vectors live: one space for each dimension."""
-        return self._space
-
-    @property
-    def window(self) -> int:
-        """How many tokens of a text are sent."""
-        return self._window
-
-    @property
-    def calibration(self) -> Calibration:
-        """How its cosines read as relevance."""
-        return self._calibration
-
-    def tokens(self, text: str) -> list[tuple[int, int]]:
-        """The character spans of the text's tokens, as ``hosted.tokens`` approximates them."""
-        return hosted.tokens(text)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """A vector of length 1 for each text, in order, asked for one by one, ``MAX_CONCURRENT`` at a time.

@@ -6,11 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from commonplace.adapters import hosted
-from commonplace.adapters.hosted import PLAIN, WINDOW, WORDS, Patience, Refused, Vector, each, readable, unit
+from commonplace.adapters.hosted import (
+    PLAIN,
+    WINDOW,
+    WORDS,
+    HostedModel,
+    Patience,
+    Refused,
+    Vector,
+    each,
+    readable,
+    unit,
+)
 from commonplace.adapters.web.openai_endpoint import MEND_SECONDS, Endpoint, Key
 from commonplace.model.errors import Invalid, Unavailable
-from commonplace.model.space import Space
 from commonplace.ports.embedder import Calibration
 
 CALIBRATION: Final = Calibration(
@@ -40,7 +49,7 @@ PATIENCE: Final = 8.0
 """Seconds after which a call repeats nothing any more. An endpoint that only hangs is given up after 18 s at most."""
 
 
-class OpenAIEmbedder:
+class OpenAIEmbedder(HostedModel):
     """The embedding model ``model`` with vectors of ``dimension`` numbers, at ``url`` (which ends where ``/embeddings``
     follows, as in ``https://api.openai.com/v1`` or ``http://localhost:11434/v1``).
 
@@ -71,32 +80,11 @@ class OpenAIEmbedder:
             raise ValueError("a vector has at least one number, and a window at least one token")
         self._endpoint = Endpoint(url, "/embeddings", model, key=key, timeout=timeout)
         self._model = model
-        self._space = hosted.space(model, dimension)
+        super().__init__(model, dimension, window, calibration)
         family = model.rpartition("/")[2].startswith("text-embedding-3")
         self._sends_dimension = family if sends_dimension is None else sends_dimension
-        self._window = window
-        self._calibration = calibration
         self._patience = patience
         self._jitter = jitter
-
-    @property
-    def space(self) -> Space:
-        """Where its vectors live: one space for each model and dimension."""
-        return self._space
-
-    @property
-    def window(self) -> int:
-        """How many tokens of a text are sent."""
-        return self._window
-
-    @property
-    def calibration(self) -> Calibration:
-        """How its cosines read as relevance."""
-        return self._calibration
-
-    def tokens(self, text: str) -> list[tuple[int, int]]:
-        """The character spans of the text's tokens, as ``hosted.tokens`` approximates them."""
-        return hosted.tokens(text)
 
     async def embed(self, texts: Sequence[str]) -> list[Vector]:
         """A vector of length 1 for each text, in order.

@@ -1,11 +1,9 @@
 """An event's metadata: a text, which may be that of an object."""
 
 import json
-import math
-from typing import NoReturn
 
 from commonplace.dialects.memsy.texts import encodable
-from commonplace.model.values import Json, Metadata, deeper
+from commonplace.model.values import Metadata, deeper, json_value
 
 MOST_METADATA = 4096
 """Characters of the text."""
@@ -24,7 +22,7 @@ def metadata(text: str) -> Metadata:
     that no double can hold, half of a surrogate pair, and too deep a nesting.
     """
     try:
-        value: Json = json.loads(text, parse_constant=_unknown, parse_float=_finite, parse_int=_whole)
+        value = json_value(text)
     except (ValueError, RecursionError):
         return {RAW: text}
     if not isinstance(value, dict) or deeper(value, MOST_DEPTH):
@@ -36,19 +34,3 @@ def raw(metadata: Metadata) -> str | None:
     """The text that was no object; None of an object."""
     text = metadata.get(RAW)
     return text if isinstance(text, str) and len(metadata) == 1 else None
-
-
-def _unknown(name: str) -> NoReturn:
-    raise ValueError(name)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _whole(text: str) -> int:
-    _finite(text)
-    return int(text)
