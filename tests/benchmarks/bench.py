@@ -1,8 +1,9 @@
 """Measures a service: make bench CONVERSATIONS=file.jsonl
 
 Without a file the conversations are left out. Everything goes over HTTP to a service that is started for it on a folder
-of its own (or, with --url and --key, to one that runs already; then nothing is said of its memory). With
-COMMONPLACE_INDEX=opensearch its searches are compared with the same searches asked of OpenSearch itself.
+of its own (or, with --url and --key, to one that runs already; then nothing is said of its memory, and events are left
+out, for which it would need other keys). With COMMONPLACE_INDEX=opensearch its searches are compared with the same
+searches asked of OpenSearch itself. Events, Memsy's way, go to another service of their own.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import events
 from benchmarks.load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
 from benchmarks.raw import RawSearch
 from benchmarks.scale import pages
@@ -213,6 +215,7 @@ def main() -> None:
                 print(f"second start: {service.start():.2f} s")
             finally:
                 service.kill()
+        events.measured(arguments.files)
     if not arguments.no_scale:
         asyncio.run(pages())
 

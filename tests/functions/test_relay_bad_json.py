@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,8 @@ async def test_a_body_over_the_limit_is_413_with_and_without_a_length(
 
     if route.method == "DELETE":
         return  # would delete, were it taken; a body there is of no use to anyone
+    if route.path == "/v1/health":
+        route = replace(route, path="/relay/v1/health")  # with a key the shared path refuses in Memsy's words
     refusal(await sent(client, route, ids, content=b" " * BODY_LIMIT + b"{}"), 413)
     refusal(await sent(client, route, ids, content=pieces()), 413)
 
