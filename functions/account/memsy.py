@@ -1,5 +1,6 @@
 """Memsy: health of both planes, /v1/clear, and the control plane: /api/me, events, keys, usage, billing, interest, connectors."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 
@@ -34,6 +35,11 @@ def operations(services: Services) -> list[Operation]:
     return [*map(services.metered, planes), Operation("POST", "/api/agents/signup", None, _signup)]
 
 
+def _keyed(method: str, path: str, act: Callable[[Call], Awaitable[Reply]]) -> Operation:
+    """An operation that is for any key: scopes are of the data plane alone, and who asks for its health may hold any."""
+    return Operation(method, path, None, act, keyed=True)
+
+
 async def _signup(_: Call) -> Reply:
     raise NotFound(SIGNUP)
 
@@ -52,8 +58,8 @@ def _health(services: Services) -> list[Operation]:
         raise Unsupported("clear")
 
     return [
-        Operation("GET", "/v1/health", Permission.READ, union),
-        Operation("GET", "/api/health", Permission.READ, health),
+        _keyed("GET", "/v1/health", union),
+        _keyed("GET", "/api/health", health),
         Operation("DELETE", "/v1/clear/{container_tag}", Permission.READ, clear),
     ]
 
@@ -78,8 +84,8 @@ def _console(services: Services) -> list[Operation]:
         return Reply(console_responses.page(items, total, order.limit, order.offset))
 
     return [
-        Operation("GET", "/api/me", Permission.READ, me),
-        Operation("GET", "/api/console/events", Permission.READ, events),
+        _keyed("GET", "/api/me", me),
+        _keyed("GET", "/api/console/events", events),
     ]
 
 
@@ -160,8 +166,8 @@ def _usage(services: Services) -> list[Operation]:
         Operation("GET", "/api/usage/timeseries", Permission.ADMIN, timeseries),
         Operation("GET", "/api/billing/summary", Permission.ADMIN, billing),
         Operation("GET", "/api/billing/invoices", Permission.ADMIN, invoices),
-        Operation("POST", "/api/interest/pro", Permission.READ, interest),
-        Operation("GET", "/api/interest/pro/status", Permission.READ, interested),
+        _keyed("POST", "/api/interest/pro", interest),
+        _keyed("GET", "/api/interest/pro/status", interested),
     ]
 
 
@@ -185,16 +191,16 @@ def _connectors() -> list[Operation]:
 
     root = "/api/connectors"
     return [
-        Operation("GET", root, Permission.READ, listing),
-        Operation("GET", f"{root}/providers", Permission.READ, providers),
-        Operation("POST", f"{root}/s3/configure", Permission.READ, refused),
-        Operation("GET", f"{root}/{{provider}}/status", Permission.READ, status),
-        Operation("POST", f"{root}/{{provider}}/connect", Permission.READ, refused),
-        Operation("GET", f"{root}/{{id}}/resources", Permission.READ, unknown),
-        Operation("PUT", f"{root}/{{id}}/resources", Permission.READ, unknown),
-        Operation("GET", f"{root}/{{id}}/branches", Permission.READ, unknown),
-        Operation("GET", f"{root}/{{id}}/picker-token", Permission.READ, unknown),
-        Operation("POST", f"{root}/{{id}}/sync", Permission.READ, unknown),
-        Operation("GET", f"{root}/{{id}}", Permission.READ, unknown),
-        Operation("DELETE", f"{root}/{{id}}", Permission.READ, unknown),
+        _keyed("GET", root, listing),
+        _keyed("GET", f"{root}/providers", providers),
+        _keyed("POST", f"{root}/s3/configure", refused),
+        _keyed("GET", f"{root}/{{provider}}/status", status),
+        _keyed("POST", f"{root}/{{provider}}/connect", refused),
+        _keyed("GET", f"{root}/{{id}}/resources", unknown),
+        _keyed("PUT", f"{root}/{{id}}/resources", unknown),
+        _keyed("GET", f"{root}/{{id}}/branches", unknown),
+        _keyed("GET", f"{root}/{{id}}/picker-token", unknown),
+        _keyed("POST", f"{root}/{{id}}/sync", unknown),
+        _keyed("GET", f"{root}/{{id}}", unknown),
+        _keyed("DELETE", f"{root}/{{id}}", unknown),
     ]

@@ -15,6 +15,6 @@ def build(services: Services) -> Application:
         Spoken(Relay(), relay.operations(services)),
         Spoken(Cognipeer(), cognipeer.operations(services)),
         Spoken(Edge(services.stranger), edge.operations(services)),
-        Spoken(Memsy(), memsy.operations(services)),
+        Spoken(Memsy(), memsy.operations(services), services.metered.headers),
     ]
     return application(spoken, services.host)

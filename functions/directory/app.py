@@ -8,4 +8,4 @@ from directory import memsy
 
 def build(services: Services) -> Application:
     """The application of this function."""
-    return application([Spoken(Memsy(), memsy.operations(services))], services.host)
+    return application([Spoken(Memsy(), memsy.operations(services), services.metered.headers)], services.host)

@@ -9,7 +9,7 @@ import pytest
 from account import relay
 from commonplace.core.admit import KeyOrder
 from commonplace.dialects.relay.errors import Relay
-from commonplace.http.endpoint import Application, Call, Operation, Refused, Reply, Spoken, application
+from commonplace.http.endpoint import Application, Call, Operation, Reply, Spoken, application
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
     CommonplaceError,
@@ -145,7 +145,7 @@ class Counter:
 
     async def _refused(self, _: Call) -> Reply:
         self.count += 1
-        raise Refused(Conflict("x"), {"x-count": str(self.count), "x-other": "overruled"})
+        raise Conflict("x")
 
 
 def served(world: World, spoken: Sequence[Spoken]) -> Application:
@@ -349,11 +349,26 @@ def test_a_status_that_has_no_body_takes_none(status: int, body: object) -> None
         Reply(body, status)
 
 
-async def test_a_refusal_may_have_headers_beside_those_of_the_error_and_is_forgotten(http: httpx.AsyncClient) -> None:
-    for count in ("1", "2"):
-        answer = await http.post("/other/things/x/refused", headers={**BEARER, "idempotency-key": "k"})
-        assert told(answer, 409) == "Conflict"
-        assert answer.headers["x-count"] == count
+async def test_every_answer_to_a_good_key_has_what_its_dialect_tells_of_it(world: World) -> None:
+    counter = Counter()
+
+    async def tell(principal: Principal) -> dict[str, str]:
+        return {"x-tenant": principal.tenant, "x-written": str(counter.count), "x-other": "overruled"}
+
+    app = served(
+        world, [Spoken(Other(), counter.operations(), tell), Spoken(Relay(), relay.operations(world.services))]
+    )
+    named = {**BEARER, "idempotency-key": "k"}
+    async with client_of(app) as http:
+        for count in ("1", "2"):
+            answer = await http.post("/other/things/x/refused", headers=named)
+            assert told(answer, 409) == "Conflict"
+            assert (answer.headers["x-tenant"], answer.headers["x-written"]) == (TENANT, count)
+        for answer in [await http.post("/other/things", headers={**named, "idempotency-key": "l"}) for _ in range(2)]:
+            assert (answer.status_code, answer.headers["x-written"]) == (201, "3")
+        assert told(await http.get("/other/things/x", headers=BEARER), 404) == "NotFound"
+        for answer in (await http.get("/other/things"), await http.get("/v1/agents", headers=BEARER)):
+            assert "x-tenant" not in answer.headers
 
 
 ROUTES = [

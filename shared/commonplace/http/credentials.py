@@ -27,22 +27,13 @@ async def visitor(
     return unknown
 
 
-async def admitted(
-    headers: Mapping[str, str], dialect: Dialect, permission: Permission | None, authenticate: Authenticate
-) -> Principal | None:
-    """The visitor, who may do in this dialect what takes ``permission``; None where it takes none, and nobody is asked.
-
-    Raises what ``visitor`` raises, and ``Forbidden``: for a key that lacks the permission, and for one that is limited to
-    organisations where the dialect does not know them.
-    """
-    if permission is None:
-        return None
-    principal = await visitor(headers, dialect, authenticate)
+def permit(principal: Principal, dialect: Dialect, permission: Permission | None) -> None:
+    """Raises ``Forbidden`` for a key that lacks the permission, if one is taken, and for one that is limited to organisations
+    where the dialect does not know them."""
     if principal.organizations and not dialect.organizations:
         raise Forbidden("The API key is limited to organizations, and this API has none")
-    if not principal.may(permission):
+    if permission is not None and not principal.may(permission):
         raise Forbidden(f"The API key lacks the scope '{permission}'", permission)
-    return principal
 
 
 def _bearer(headers: Mapping[str, str]) -> str:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from commonplace.core.once import Answered, Once
 from commonplace.http.body import Body
 from commonplace.http.cors import Cors
-from commonplace.http.credentials import admitted, visitor
+from commonplace.http.credentials import permit, visitor
 from commonplace.http.dialect import Dialect, owner
 from commonplace.http.host import Host
 from commonplace.http.shared_path import RELAY
@@ -55,15 +55,6 @@ class Reply:
         """Raises ``ValueError`` for a status that would swallow the body."""
         if self.status in NO_BODY and self.body is not None:
             raise ValueError(f"An answer with the status {self.status} has no body")
-
-
-class Refused(Exception):
-    """An error that an operation meets, with headers that its answer has besides those of the error (lower-case names)."""
-
-    def __init__(self, error: CommonplaceError, headers: Mapping[str, str]) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.headers = headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,20 +95,30 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone."""
+    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone, or with
+    ``keyed`` to who shows a good key, whatever it allows."""
 
     method: str
     path: str
     permission: Permission | None
     act: Callable[[Call], Awaitable[Reply]]
+    keyed: bool = False
+
+
+Told = Callable[[Principal], Awaitable[Mapping[str, str]]]
+"""From whom an answer is for to headers. Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A dialect, and those of its operations that a function serves: none, where it only answers for its paths."""
+    """A dialect, and those of its operations that a function serves: none, where it only answers for its paths.
+
+    ``told`` gives the headers (lower-case names) that each of its answers to a good key has, be it a refusal.
+    """
 
     dialect: Dialect
     operations: Sequence[Operation]
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,27 +137,39 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
     the path.
     """
     dialects = [each.dialect for each in spoken]
+    telling = {each.dialect.name: each.told for each in spoken}
+
+    async def told(request: Request, dialect: Dialect) -> Mapping[str, str]:
+        principal, tell = getattr(request.state, "principal", None), telling[dialect.name]
+        return {} if principal is None or tell is None else await tell(principal)
 
     async def failed(request: Request, dialect: Dialect, error: CommonplaceError | None) -> Response:
         status, body, headers = dialect.failure(error, request.state.request_id)
-        told = getattr(request.state, "headers", {})
-        return _sent(_text(body), status, {**told, **headers}, request.state.request_id)
+        headers = {**await told(request, dialect), **headers}
+        return _sent(_text(body), status, headers, request.state.request_id)
 
     def endpoint(path: str, there: Mapping[str, Offer]) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             body = Body(request)
             try:
                 offer = await _meant(request, path, there, body, host)
-                request.state.dialect = offer.dialect
+                request.state.dialect, operation = offer.dialect, offer.operation
+                principal = None
+                if operation.permission is not None or operation.keyed:
+                    principal = await visitor(request.headers, offer.dialect, host.authenticate)
+                    request.state.principal = principal
+                    permit(principal, offer.dialect, operation.permission)
                 call = Call(
-                    await admitted(request.headers, offer.dialect, offer.operation.permission, host.authenticate),
+                    principal,
                     request.path_params,
                     request.query_params,
                     _lists(request.query_params),
                     await body.within(offer.dialect.body_limit),
                     request.state.request_id,
                 )
-                return await _answered(request, offer.operation, call, host.once)
+                answered, headers = await _answered(request, operation, call, host.once)
+                headers = {**await told(request, offer.dialect), **headers}
+                return _sent(answered.body, answered.status, headers, call.request_id)
             except CommonplaceError as error:
                 return await failed(request, request.state.dialect, error)
 
@@ -232,7 +245,7 @@ async def _refusal(request: Request, dialect: Dialect, host: Host) -> Commonplac
     """Why a dialect serves nothing at this path."""
     if dialect.guarded:
         try:
-            await visitor(request.headers, dialect, host.authenticate)
+            request.state.principal = await visitor(request.headers, dialect, host.authenticate)
         except CommonplaceError as error:
             return error
     allowed = _methods(request.scope["path"], dialect)
@@ -270,16 +283,14 @@ async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: 
     return there.get(name, first)
 
 
-async def _answered(request: Request, operation: Operation, call: Call, once: Once) -> Response:
-    """What the operation answers; what it answered before to a write with the same Idempotency-Key."""
+async def _answered(
+    request: Request, operation: Operation, call: Call, once: Once
+) -> tuple[Answered, Mapping[str, str]]:
+    """What the operation answers, with its headers; what it answered before to a write with the same Idempotency-Key."""
     headers: dict[str, str] = {}
 
     async def act() -> Answered:
-        try:
-            reply = await operation.act(call)
-        except Refused as refused:
-            request.state.headers = refused.headers
-            raise refused.error from refused
+        reply = await operation.act(call)
         headers.update(reply.headers)
         return Answered(reply.status, _text(reply.body))
 
@@ -293,7 +304,7 @@ async def _answered(request: Request, operation: Operation, call: Call, once: On
         answered = await once(call.tenant, key, whole, act)
         if answered.repeated:
             headers["idempotent-replayed"] = "true"
-    return _sent(answered.body, answered.status, headers, call.request_id)
+    return answered, headers
 
 
 def normalised(path: str) -> str:

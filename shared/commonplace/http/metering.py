@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from commonplace.core.usage import Tally
-from commonplace.http.endpoint import Call, Operation, Refused, Reply
-from commonplace.model.errors import CommonplaceError, Forbidden, QuotaExceeded, Unavailable
+from commonplace.http.endpoint import Call, Operation, Reply
+from commonplace.model.apikey import Principal
+from commonplace.model.errors import Forbidden, QuotaExceeded, Unavailable
 from commonplace.model.usage import Dimension, Usage
 from commonplace.ports.world import Clock
 
@@ -14,9 +15,9 @@ Told = Callable[[Usage], Mapping[str, str]]
 
 
 class Metering:
-    """Counts the calls of operations for the organization and the key that make them, and says in each answer, be it a
-    refusal, what was used this month. What is over one of the ``limits`` is refused with ``QuotaExceeded``; of calls that
-    come at the very same moment a few more may pass."""
+    """Counts the calls of operations for the organization and the key that make them, and tells what was used this month.
+    What is over one of the ``limits`` is refused with ``QuotaExceeded``; of calls that come at the very same moment a few
+    more may pass."""
 
     def __init__(self, tally: Tally, clock: Clock, limits: Mapping[Dimension, int], told: Told) -> None:
         self._tally = tally
@@ -29,14 +30,10 @@ class Metering:
         dimensions = [Dimension.API_CALLS, *([] if dimension is None else [dimension])]
 
         async def act(call: Call) -> Reply:
-            try:
-                for each in dimensions:
-                    await self.room(call, each, 1)
-                await self._count(call, dimensions)
-                reply = await operation.act(call)
-            except CommonplaceError as error:
-                raise Refused(error, await self._headers(call)) from error
-            return replace(reply, headers={**reply.headers, **await self._headers(call)})
+            for each in dimensions:
+                await self.room(call, each, 1)
+            await self._count(call, dimensions)
+            return await operation.act(call)
 
         return replace(operation, act=act)
 
@@ -45,7 +42,7 @@ class Metering:
         limit = self._limits.get(dimension)
         if limit is None:
             return
-        used = (await self._usage(call)).used.get(dimension, 0)
+        used = (await self._usage(call.caller)).used.get(dimension, 0)
         if used + amount > limit:
             raise QuotaExceeded(dimension, used, limit)
 
@@ -53,13 +50,13 @@ class Metering:
         amounts = dict.fromkeys(dimensions, 1)
         await self._tally.count(call.tenant, call.caller.organization, amounts, self._clock.now(), call.caller.key)
 
-    async def _usage(self, call: Call) -> Usage:
-        return await self._tally.month(call.tenant, call.caller.organization, self._clock.now(), self._limits)
+    async def _usage(self, principal: Principal) -> Usage:
+        return await self._tally.month(principal.tenant, principal.organization, self._clock.now(), self._limits)
 
-    async def _headers(self, call: Call) -> Mapping[str, str]:
-        """None where use cannot be looked up: what was done is done, and is not done again for want of its headers. Nor has a
-        key for several organizations any, whose use could be meant."""
+    async def headers(self, principal: Principal) -> Mapping[str, str]:
+        """What was used, in headers. None where it cannot be looked up: what was done is done, and is not done again for want
+        of its headers. Nor are there any for a key for several organizations, whose use could be meant."""
         try:
-            return self._told(await self._usage(call))
+            return self._told(await self._usage(principal))
         except (Unavailable, Forbidden):
             return {}
