@@ -77,6 +77,7 @@ class FakeEmbedder(Embedder):
         self.down = False
         self.model = "fake"
         self.texts: list[str] = []
+        self.batches: list[int] = []
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     @property
@@ -100,6 +101,7 @@ class FakeEmbedder(Embedder):
         if any("REFUSED" in text for text in texts):
             raise Invalid("The embedder refused a text")
         self.texts += texts
+        self.batches.append(len(texts))
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             await meanwhile()

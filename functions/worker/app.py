@@ -14,6 +14,9 @@ from commonplace.wiring import Services
 
 log = logging.getLogger("commonplace.worker")
 
+MOST_TOGETHER = 50
+"""Events of one organization whose memories are made together."""
+
 FIELDS: Mapping[str, Mapping[str, type]] = {
     "embed": {"tenant": str, "id": str},
     "deliver": {"tenant": str, "id": str, "attempt": int},
@@ -53,8 +56,11 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
         else:
             records.append(record)
     embeds = [record for record in records if record.body["kind"] == "embed"]
-    others = [record for record in records if record.body["kind"] != "embed"]
-    outcomes = await asyncio.gather(_embed(services, embeds), *(_one(services, record) for record in others))
+    extracts = [record for record in records if record.body["kind"] == "extract"]
+    others = [record for record in records if record.body["kind"] not in ("embed", "extract")]
+    outcomes = await asyncio.gather(
+        _embed(services, embeds), _extract(services, extracts), *(_one(services, record) for record in others)
+    )
     failures += [id for outcome in outcomes for id in outcome]
     return {"batchItemFailures": [{"itemIdentifier": id} for id in failures]}
 
@@ -81,8 +87,6 @@ async def _one(services: Services, record: Record) -> list[str]:
                 await services.furnish.clear(body["tenant"], body["store"])
             case "recalled":
                 await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
-            case "extract":
-                return await _extract(services, record)
             case "promote":
                 await services.promote(body["tenant"], body["organization"])
             case _:
@@ -96,14 +100,52 @@ async def _one(services: Services, record: Record) -> list[str]:
     return []
 
 
-async def _extract(services: Services, record: Record) -> list[str]:
-    """Makes memories of the events that the record names. It comes again while some are not done; after the last attempt
-    the sweeper sends others for them."""
-    body, last = record.body, _is_last(services, record)
-    left = await services.distill(body["tenant"], body["organization"], body["ids"], last=last)
+async def _extract(services: Services, records: Sequence[Record]) -> list[str]:
+    """Makes memories of the events that the records name, those of an organization together; the ids of the messages that
+    failed. A record comes again while some of its events, or of those that were taken together with them, are not done;
+    after the last attempt the sweeper sends others for them."""
+    groups: dict[tuple[str, str, bool], list[Record]] = {}
+    for record in records:
+        key = record.body["tenant"], record.body["organization"], _is_last(services, record)
+        groups.setdefault(key, []).append(record)
+    failures = await asyncio.gather(
+        *(
+            _extracted(services, tenant, organization, some, last=last)
+            for (tenant, organization, last), of_group in groups.items()
+            for some in _portions(of_group)
+        )
+    )
+    return [id for of_portion in failures for id in of_portion]
+
+
+async def _extracted(
+    services: Services, tenant: str, organization: str, records: Sequence[Record], *, last: bool
+) -> list[str]:
+    ids = [id for record in records for id in record.body["ids"]]
+    try:
+        left = await services.distill(tenant, organization, ids, last=last)
+    except CommonplaceError as error:
+        log.warning("messages failed", extra={"kind": "extract", "messages": len(records), "reason": error.message})
+        return [record.id for record in records]
+    except Exception:
+        log.exception("messages failed unexpectedly", extra={"kind": "extract", "messages": len(records)})
+        return [record.id for record in records]
     if left:
-        log.warning("events not done yet", extra={"message_id": record.id, "left": left})
-    return [record.id] if left and not last else []
+        log.warning("events not done yet", extra={"messages": len(records), "left": left})
+    return [record.id for record in records] if left and not last else []
+
+
+def _portions(records: Sequence[Record]) -> list[list[Record]]:
+    """The records in portions of about so many events as are embedded together."""
+    portions: list[list[Record]] = []
+    room = 0
+    for record in records:
+        room -= len(record.body["ids"])
+        if room < 0 or not portions:
+            portions.append([])
+            room = MOST_TOGETHER - len(record.body["ids"])
+        portions[-1].append(record)
+    return portions
 
 
 async def _embed(services: Services, records: Sequence[Record]) -> list[str]:

@@ -67,7 +67,7 @@ STATUSES = {
     "memory_list": 200,
     "memory_patch": 404,
     "memory_status": 404,
-    "memsy_actor": 404,
+    "memsy_actor": 200,
     "memsy_events": 200,
     "memsy_health": 200,
     "memsy_ingest": 200,

@@ -246,3 +246,25 @@ async def test_each_malformed_message_comes_back_alone(world: World) -> None:
 @pytest.mark.parametrize("body", [extract(), {"kind": "recalled", "tenant": TENANT, "ids": []}, extract(UNKNOWN, "")])
 async def test_a_message_that_names_nothing_there_is_done(world: World, body: dict[str, object]) -> None:
     assert await handed(world, body, {**body, "more": 1}) == []
+
+
+async def test_events_of_one_organization_are_made_memories_together_and_those_of_another_apart(world: World) -> None:
+    mine = [await told(world, f"I prefer number {number}", id=f"mine-{number}") for number in range(60)]
+    theirs = await told(world, "I prefer tea", id="theirs", organization="theirs")
+    messages = [*(extract(*mine[start : start + 20]) for start in (0, 20, 40)), extract(theirs, organization="theirs")]
+    assert await handed(world, *messages) == []
+    assert sorted(world.embedder.batches) == [1, 20, 40]
+    for id, organization in [*((id, ORG) for id in mine), (theirs, "theirs")]:
+        assert (await event(world, id, organization)).state is EventState.COMPLETED
+
+
+async def test_an_event_whose_memory_another_is_about_to_make_waits_for_nobody(world: World) -> None:
+    first = await told(world, id="first")
+    world.clock.advance(61)
+    second = await told(world, id="second")
+    world.embedder.down = True
+    assert await handed(world, extract(first)) == ["0"]
+    world.embedder.down = False
+    assert await handed(world, extract(second)) == []
+    assert (await event(world, second)).state is EventState.COMPLETED
+    assert len(await contents(world)) == 1

@@ -12,7 +12,7 @@ from commonplace.core.notify import Notify
 from commonplace.core.recognize import Recognize
 from commonplace.model.agent import Agent
 from commonplace.model.errors import CommonplaceError, Conflict, Invalid, NotFound, Unavailable
-from commonplace.model.memory import Draft, Memory, Tier, content_hash
+from commonplace.model.memory import Draft, Memory, State, Tier, content_hash
 from commonplace.model.scope import DEFAULT_STORE, Scope
 from commonplace.model.space import direction
 from commonplace.model.webhook import Delivery, EventType, Webhook
@@ -116,7 +116,9 @@ class Remember:
         began = self._clock.now()
         written = await self._written(tenant, drafts, counting)
         stored = self._clock.now()
-        fresh = [each.memory for each in written if isinstance(each, Remembered) and not each.duplicate]
+        # What is said twice at the same moment may be pending: whoever waits for the one waits for the other as well.
+        kept = [each.memory for each in written if isinstance(each, Remembered)]
+        fresh = list({memory.id: memory for memory in kept if memory.state is State.PENDING}.values())
         searchable = dict(zip((memory.id for memory in fresh), await self._embed(fresh), strict=True)) if fresh else {}
         late = [memory for memory in fresh if isinstance(searchable[memory.id], Unavailable)]
         if late:
