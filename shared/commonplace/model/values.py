@@ -5,6 +5,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NoReturn, TypeAlias
 
+MOST_DIGITS = 400
+"""Digits of a whole number: more than any double has, fewer than what is slow to read."""
+
 Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """Any JSON value."""
 
@@ -13,8 +16,9 @@ Metadata: TypeAlias = Mapping[str, Json]
 
 
 def json_value(text: str) -> Json:
-    """The value that a text is the JSON of, strictly: no NaN or infinity, no number that a double cannot hold. Raises
-    ``ValueError``, and ``RecursionError`` of a nesting that Python cannot follow."""
+    """The value that a text is the JSON of, strictly: no NaN or infinity, no fraction that a double cannot hold, no whole
+    number of more than ``MOST_DIGITS``. Raises ``ValueError``, and ``RecursionError`` of a nesting that Python cannot
+    follow."""
     value: Json = json.loads(text, parse_constant=_unknown, parse_float=_finite, parse_int=_whole)
     return value
 
@@ -31,7 +35,8 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    _finite(text)
+    if len(text) > MOST_DIGITS:
+        raise ValueError(text[:20])
     return int(text)
 
 

@@ -19,7 +19,7 @@ def metadata(text: str) -> Metadata:
     """The object whose JSON this is; of any other text an object that holds it.
 
     Other text is also JSON of what could not be stored and sent as it is: what JSON itself does not know (``NaN``), a number
-    that no double can hold, half of a surrogate pair, and too deep a nesting.
+    that ``json_value`` does not read, half of a surrogate pair, and too deep a nesting.
     """
     try:
         value = json_value(text)
