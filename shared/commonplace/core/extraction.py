@@ -167,7 +167,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _QUOTED = re.compile(
     r"\"(\S|\S[^\"\n]{0,58}\S)\"|„([^“\n]{1,60})“|“([^”\n]{1,60})”|«([^»\n]{1,60})»|「([^」\n]{1,60})」|`([^`\n]{1,60})`"
 )
-_LETTERS = re.compile(r"[^\W\d_][\w&'’-]*+(?:\.\w++)*+")
+_LETTERS = re.compile(r"[^\W\d_][\w&'’-]*(?:\.\w+)*")
 _POSSESSIVE = re.compile("['’]s$")
 _OPENS = re.compile(r"[.!?…。！？\n]|[-*#>•] ")
 

@@ -1,5 +1,6 @@
 """Finding memories together with what is known of how they came to be."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,10 +42,12 @@ class Recollect:
         if not hits:
             return []
         ids = [hit.memory.id for hit in hits]
-        sources = await self._memories.sources(tenant, ids)
-        accesses = await self._memories.accesses(tenant, ids)
-        # A recall that the queue does not take is lost: a little strength, and no answer waits for it.
-        await self._queue.send([Message(json.dumps({"kind": "recalled", "tenant": tenant, "ids": ids}))])
+        sources, accesses, _ = await asyncio.gather(
+            self._memories.sources(tenant, ids),
+            self._memories.accesses(tenant, ids),
+            # A recall that the queue does not take is lost: a little strength.
+            self._queue.send([Message(json.dumps({"kind": "recalled", "tenant": tenant, "ids": ids}))]),
+        )
         now = self._clock.now()
         return [
             Recollected(

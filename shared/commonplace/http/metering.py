@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from commonplace.core.usage import Tally
-from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Principal
 from commonplace.model.errors import Forbidden, QuotaExceeded, Unavailable
 from commonplace.model.usage import Dimension, Usage
 from commonplace.ports.world import Clock
+
+if TYPE_CHECKING:  # the worker and the sweeper, which answer no requests, load nothing that would
+    from commonplace.http.endpoint import Call, Operation, Reply
 
 Told = Callable[[Usage], Mapping[str, str]]
 """From what was used to headers."""
@@ -25,11 +28,11 @@ class Metering:
         self._limits = limits
         self._told = told
 
-    def __call__(self, operation: Operation, dimension: Dimension | None = None) -> Operation:
+    def __call__(self, operation: "Operation", dimension: Dimension | None = None) -> "Operation":
         """The operation, metered: as a call, and as one of ``dimension`` too."""
         dimensions = [Dimension.API_CALLS, *([] if dimension is None else [dimension])]
 
-        async def act(call: Call) -> Reply:
+        async def act(call: "Call") -> "Reply":
             for each in dimensions:
                 await self.room(call, each, 1)
             await self._count(call, dimensions)
@@ -37,7 +40,7 @@ class Metering:
 
         return replace(operation, act=act)
 
-    async def room(self, call: Call, dimension: Dimension, amount: int) -> None:
+    async def room(self, call: "Call", dimension: Dimension, amount: int) -> None:
         """Raises ``QuotaExceeded`` if so much more of a dimension is over its limit."""
         limit = self._limits.get(dimension)
         if limit is None:
@@ -46,7 +49,7 @@ class Metering:
         if used + amount > limit:
             raise QuotaExceeded(dimension, used, limit)
 
-    async def _count(self, call: Call, dimensions: list[Dimension]) -> None:
+    async def _count(self, call: "Call", dimensions: list[Dimension]) -> None:
         amounts = dict.fromkeys(dimensions, 1)
         await self._tally.count(call.tenant, call.caller.organization, amounts, self._clock.now(), call.caller.key)
 
