@@ -23,20 +23,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests (pytest-xdist), one runs all tests of a file, and all that share an engine or
-    a running service. Those take longest, so they come first."""
-    items.sort(key=lambda item: not _shared(item))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
-
-
-def _shared(item: pytest.Item) -> str:
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    chosen = [parameters.get(name) for name in ("place", "opensearch_url")]
-    return "-".join(choice for choice in chosen if isinstance(choice, str))
-
-
 def _usable(folder: Path) -> bool:
     return (
         folder.is_dir()

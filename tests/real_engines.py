@@ -30,6 +30,9 @@ from engines.running import running
 CATALOG = catalog()
 OPENSEARCH = {CATALOG[part].version: part for part in ("opensearch-2", "opensearch-3")}
 DYNAMODB = "dynamodb-local"
+ONE_MACHINE = "one-machine"
+OF_FLOWS = "opensearch-2"
+"""One version is enough for whole flows: the suite of the Index port runs on both."""
 NOT_REQUIRED_WITHOUT_JAVA = {"opensearch-3"}
 """The other engines run on the Java that every distribution has; this one is tested where there is a newer one."""
 
@@ -153,6 +156,26 @@ def opensearch_url(request: pytest.FixtureRequest, real_engines: RealEngines) ->
 @pytest.fixture(scope="session")
 def dynamodb_local_url(real_engines: RealEngines) -> str:
     return url_or_skip(real_engines, DYNAMODB)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (pytest-xdist), one runs all tests of a file, and all that share an OpenSearch
+    or a running service. Those take longest, so they come first."""
+    items.sort(key=lambda item: not _shared(item))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_shared(item) or item.path.stem))
+
+
+def _shared(item: pytest.Item) -> str:
+    """What a test shares with others, by its name; empty if it is nothing that takes long to start."""
+    assert isinstance(item, pytest.Function)
+    chosen = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    if ONE_MACHINE in chosen:
+        return ONE_MACHINE
+    if "made" in item.fixturenames:  # whole flows
+        return OF_FLOWS
+    versions = [part for version, part in OPENSEARCH.items() for choice in chosen if version in str(choice)]
+    return versions[0] if versions else ""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

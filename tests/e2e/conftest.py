@@ -5,12 +5,9 @@ from pathlib import Path
 import pytest
 
 from e2e.places import RealEngines, on_real_engines
-from real_engines import DYNAMODB, url_or_skip
+from real_engines import DYNAMODB, OF_FLOWS, ONE_MACHINE, url_or_skip
 from real_engines import RealEngines as Seam
 from service import Service
-
-OPENSEARCH = "opensearch-2"
-"""One version is enough for whole flows: the suite of the Index port runs on both."""
 
 Made = Callable[[], AbstractContextManager[RealEngines]]
 Settled = Callable[[], AbstractContextManager[Mapping[str, str]]]
@@ -19,10 +16,10 @@ Settled = Callable[[], AbstractContextManager[Mapping[str, str]]]
 @pytest.fixture(scope="session")
 def made(real_engines: Seam) -> Made:
     """Makes real engines for one service, as often as it is called; the test is skipped where there are none."""
-    return lambda: on_real_engines(url_or_skip(real_engines, DYNAMODB), url_or_skip(real_engines, OPENSEARCH))
+    return lambda: on_real_engines(url_or_skip(real_engines, DYNAMODB), url_or_skip(real_engines, OF_FLOWS))
 
 
-@pytest.fixture(scope="session", params=["one-machine", "real-engines"])
+@pytest.fixture(scope="session", params=[ONE_MACHINE, "real-engines"])
 def place(request: pytest.FixtureRequest) -> str:
     """Which engines a service runs on."""
     found: str = request.param
@@ -35,7 +32,7 @@ def settled(place: str, made: Made) -> Settled:
 
     @contextmanager
     def settings() -> Iterator[Mapping[str, str]]:
-        if place == "one-machine":
+        if place == ONE_MACHINE:
             yield {}
             return
         with made() as engines:

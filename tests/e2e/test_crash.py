@@ -11,7 +11,7 @@ from service import Service
 pytestmark = pytest.mark.anyio
 
 WRITES = 1_000
-KILLED_AFTER = {"one-machine": 400, "real-engines": 100}
+KILLED_AFTER = {"one-machine": 200, "real-engines": 60}
 """Acknowledged writes. Engines that are asked over the network take longer to be asked for each."""
 
 
