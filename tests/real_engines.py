@@ -168,14 +168,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _shared(item: pytest.Item) -> str:
     """What a test shares with others, by its name; empty if it is nothing that takes long to start."""
-    assert isinstance(item, pytest.Function)
-    chosen = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
-    if ONE_MACHINE in chosen:
+    if ONE_MACHINE in item.name:
         return ONE_MACHINE
-    if "made" in item.fixturenames:  # whole flows
+    if "made" in getattr(item, "fixturenames", ()):  # whole flows
         return OF_FLOWS
-    versions = [part for version, part in OPENSEARCH.items() for choice in chosen if version in str(choice)]
-    return versions[0] if versions else ""
+    return next((part for version, part in OPENSEARCH.items() if version in item.name), "")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
