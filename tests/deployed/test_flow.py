@@ -1,4 +1,4 @@
-"""The MemoryRelay flow over the deployed API, step by step, with plain HTTP and with the vendor's client."""
+"""The MemoryRelay flow over the deployed API, step by step, with plain HTTP and with the vendor's client; and Memsy's."""
 
 import base64
 import hashlib
@@ -107,11 +107,37 @@ def test_the_published_client_writes_finds_reads_and_deletes(deployment: Deploym
         assert memory.id not in [hit.memory.id for hit in client.memories.search(request).data]
 
 
-def test_the_service_says_that_it_is_well(api: httpx.Client) -> None:
+def test_the_service_says_that_it_is_well(deployment: Deployment, api: httpx.Client) -> None:
     answer = api.get("/v1/health")
     assert answer.status_code == 200, answer.text
     health = answer.json()
-    assert (health["status"], health["environment"]) == ("healthy", "test")
+    assert (health["status"], health["environment"]) == ("ok", "test")
+    answer = httpx.get(f"{deployment.url}/v1/health", trust_env=False, timeout=60)
+    assert (answer.status_code, answer.json()["status"]) == (200, "healthy")
+
+
+def test_what_is_told_through_memsys_api_becomes_a_memory_of_a_role_and_is_found(api: httpx.Client) -> None:
+    role = api.post("/v1/roles", json={"name": "Keepers", "focus": "The lighthouse"})
+    assert role.status_code == 200, role.text
+    event = {
+        "actor_id": "keeper",
+        "session_id": "night",
+        "kind": "user_message",
+        "content": "I prefer to light the lantern before dusk",
+        "role_id": role.json()["role_id"],
+    }
+    told = api.post("/v1/ingest", json={"events": [event]})
+    assert told.status_code == 200, told.text
+    ids = told.json()["event_ids"]
+
+    def completed() -> Any:
+        return api.post("/v1/status", json={"event_ids": ids}).json()["completedIds"]
+
+    awaited(completed, lambda seen: seen == ids, READY_SECONDS)
+    found = api.post("/v1/search", json={"query": "when is the lantern lit?", "actor_id": "keeper"})
+    assert found.status_code == 200, found.text
+    assert [hit["content"] for hit in found.json()["results"]] == [event["content"]]
+    assert found.headers["x-usage-eventsingested"] == "1"
 
 
 def test_an_unknown_path_is_a_404_in_the_dialects_words(api: httpx.Client) -> None:
