@@ -5,38 +5,25 @@ import os
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from functools import cache, cached_property, partial
+from typing import TYPE_CHECKING
 
 from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.admit import Admit
 from commonplace.core.browse import Browse
-from commonplace.core.converse import Converse
 from commonplace.core.cursor import Cursors
-from commonplace.core.deliver import Deliver
-from commonplace.core.distill import Distill
 from commonplace.core.embed import Embed
 from commonplace.core.enlist import Enlist
-from commonplace.core.extraction import RuleExtractor
 from commonplace.core.forget import Forget
 from commonplace.core.furnish import Furnish
-from commonplace.core.gather import Gather
 from commonplace.core.gauge import Gauge
 from commonplace.core.ingest import Ingest
-from commonplace.core.nearest import Nearest
 from commonplace.core.notify import Notify
 from commonplace.core.once import Once
-from commonplace.core.promote import Promote
-from commonplace.core.rebuild import Rebuild
-from commonplace.core.recall import Recall
 from commonplace.core.recognize import Recognize
-from commonplace.core.recollect import Recollect
-from commonplace.core.recount import Recount
 from commonplace.core.remember import Remember
 from commonplace.core.revise import Revise
 from commonplace.core.search import Search, Tuning
 from commonplace.core.shelve import Shelve
-from commonplace.core.subscribe import Subscribe
-from commonplace.core.survey import Survey
-from commonplace.core.sweep import Sweep
 from commonplace.core.usage import Tally
 from commonplace.dialects.memsy.headers import headers as memsy_headers
 from commonplace.dialects.relay import webhook as relay_webhook
@@ -52,8 +39,6 @@ from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
 from commonplace.rows.events import Events
-from commonplace.rows.groups import Groups
-from commonplace.rows.interests import Interests
 from commonplace.rows.lengths import VectorLengths
 from commonplace.rows.memories import Memories
 from commonplace.rows.requests import NamedRequests
@@ -62,6 +47,23 @@ from commonplace.rows.stores import Stores
 from commonplace.rows.usage import Usages
 from commonplace.rows.webhooks import Deliveries, Webhooks
 from commonplace.settings import Settings, read
+
+if TYPE_CHECKING:
+    from commonplace.core.converse import Converse
+    from commonplace.core.deliver import Deliver
+    from commonplace.core.distill import Distill
+    from commonplace.core.gather import Gather
+    from commonplace.core.nearest import Nearest
+    from commonplace.core.promote import Promote
+    from commonplace.core.rebuild import Rebuild
+    from commonplace.core.recall import Recall
+    from commonplace.core.recollect import Recollect
+    from commonplace.core.recount import Recount
+    from commonplace.core.subscribe import Subscribe
+    from commonplace.core.survey import Survey
+    from commonplace.core.sweep import Sweep
+    from commonplace.rows.groups import Groups
+    from commonplace.rows.interests import Interests
 
 OPEN_TENANT = "default"
 """Whose memories a request without a key sees, where the settings allow such: those of the key that a machine makes."""
@@ -103,7 +105,9 @@ class Services:
         return Usages(self.engines.table)
 
     @cached_property
-    def _groups(self) -> Groups:
+    def _groups(self) -> "Groups":
+        from commonplace.rows.groups import Groups
+
         return Groups(self.engines.table)
 
     @cached_property
@@ -175,8 +179,10 @@ class Services:
         )
 
     @cached_property
-    def rebuild(self) -> Rebuild:
+    def rebuild(self) -> "Rebuild":
         """The index anew, from the rows."""
+        from commonplace.core.rebuild import Rebuild
+
         return Rebuild(self.memories, self.engines.index, self.embed, self.embedder.space)
 
     @cached_property
@@ -210,40 +216,55 @@ class Services:
         return Ingest(self.events, self.engines.embedding_queue, self.clock, self.ids)
 
     @cached_property
-    def distill(self) -> Distill:
+    def distill(self) -> "Distill":
         """From events to memories."""
+        from commonplace.core.distill import Distill
+        from commonplace.core.extraction import RuleExtractor
+
         rules = RuleExtractor()
         reader = self.engines.extractor() or rules
         return Distill(self.events, self.memories, self.remember, reader, rules, self._usages, self.clock)
 
     @cached_property
-    def promote(self) -> Promote:
+    def promote(self) -> "Promote":
         """From members' memories to those of their groups."""
+        from commonplace.core.promote import Promote
+
         return Promote(self.survey, self._groups, self.memories, self.remember, self.clock)
 
     @cached_property
-    def gather(self) -> Gather:
+    def gather(self) -> "Gather":
         """Orgs, roles and teams."""
+        from commonplace.core.gather import Gather
+
         return Gather(self._groups, self.clock, self.ids, self.settings.most_groups)
 
     @cached_property
-    def recollect(self) -> Recollect:
+    def recollect(self) -> "Recollect":
         """Finding, with where it comes from."""
+        from commonplace.core.recollect import Recollect
+
         return Recollect(self.search, self.memories, self.events, self.engines.embedding_queue, self.clock)
 
     @cached_property
-    def recount(self) -> Recount:
+    def recount(self) -> "Recount":
         """Events, as they were told."""
+        from commonplace.core.recount import Recount
+
         return Recount(self.events)
 
     @cached_property
-    def interests(self) -> Interests:
+    def interests(self) -> "Interests":
         """Who would like to have a larger plan."""
+        from commonplace.rows.interests import Interests
+
         return Interests(self.engines.table)
 
     @cached_property
-    def survey(self) -> Survey:
+    def survey(self) -> "Survey":
         """Looking over all memories."""
+        from commonplace.core.survey import Survey
+
         return Survey(self.memories, self.clock)
 
     @cached_property
@@ -274,13 +295,17 @@ class Services:
         return Search(self.memories, self.engines.index, self.embedder, self.clock, tuning, self.engines.meter)
 
     @cached_property
-    def nearest(self) -> Nearest:
+    def nearest(self) -> "Nearest":
         """Finding by callers' own vectors."""
+        from commonplace.core.nearest import Nearest
+
         return Nearest(self.memories, self.engines.index, self.clock, self.engines.meter)
 
     @cached_property
-    def recall(self) -> Recall:
+    def recall(self) -> "Recall":
         """Context for a prompt."""
+        from commonplace.core.recall import Recall
+
         return Recall(self.search, self.clock)
 
     @cached_property
@@ -314,18 +339,24 @@ class Services:
         )
 
     @cached_property
-    def converse(self) -> Converse:
+    def converse(self) -> "Converse":
         """Sessions."""
+        from commonplace.core.converse import Converse
+
         return Converse(self._sessions, self.memories, self.enlist, self.forget, self._cursors, self.clock, self.ids)
 
     @cached_property
-    def subscribe(self) -> Subscribe:
+    def subscribe(self) -> "Subscribe":
         """Webhook endpoints."""
+        from commonplace.core.subscribe import Subscribe
+
         return Subscribe(self._webhooks, self.sender, self.clock, self.ids)
 
     @cached_property
-    def deliver(self) -> Deliver:
+    def deliver(self) -> "Deliver":
         """Webhook deliveries."""
+        from commonplace.core.deliver import Deliver
+
         return Deliver(
             self._deliveries,
             self._webhooks,
@@ -338,8 +369,10 @@ class Services:
         )
 
     @cached_property
-    def sweep(self) -> Sweep:
+    def sweep(self) -> "Sweep":
         """The sweeper."""
+        from commonplace.core.sweep import Sweep
+
         return Sweep(
             self.memories,
             self._deliveries,
