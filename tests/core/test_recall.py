@@ -1,8 +1,9 @@
 import pytest
 
-from commonplace.core.recall import CHARACTERS_PER_TOKEN, Context
+from commonplace.core.recall import Context
 from commonplace.core.search import Wanted
 from commonplace.model.errors import Unavailable
+from commonplace.model.values import CHARACTERS_PER_TOKEN
 from steps import EVERYTHING, written
 from world import TENANT, World
 

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 from commonplace.core.search import Search, Wanted
 from commonplace.model.hit import Hit
+from commonplace.model.values import CHARACTERS_PER_TOKEN
 from commonplace.ports.world import Clock
 
 HEADING = "## Relevant Memories\n"
-CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NoReturn, TypeAlias
 
+CHARACTERS_PER_TOKEN = 4
+"""Of English, about: for budgets that are given in a model's tokens."""
+
 MOST_DIGITS = 400
 """Digits of a whole number: more than any double has, fewer than what is slow to read."""
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from commonplace.dialects.cognipeer.slug import SPACES
+from commonplace.model.values import CHARACTERS_PER_TOKEN
 
-CHARACTERS_PER_TOKEN = 4
 UTF_16_UNIT = 2
 """Bytes of one."""
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commonplace.core.converse import Opened
-from commonplace.core.recall import CHARACTERS_PER_TOKEN, Context
 from commonplace.core.remember import Remembered
 from commonplace.model.agent import Agent, AgentFigures
 from commonplace.model.apikey import ApiKey
@@ -14,7 +12,12 @@ from commonplace.model.memory import Memory
 from commonplace.model.page import Page
 from commonplace.model.session import Session
 from commonplace.model.space import Space
+from commonplace.model.values import CHARACTERS_PER_TOKEN
 from commonplace.model.webhook import Webhook
+
+if TYPE_CHECKING:  # a function that answers with neither need not load how they are made
+    from commonplace.core.converse import Opened
+    from commonplace.core.recall import Context
 
 Object = dict[str, Any]
 
@@ -124,7 +127,7 @@ def _score(hit: Hit) -> float:
     return round(min(1.0, max(0.0, hit.relevance)), 6)
 
 
-def context(context: Context, milliseconds: int) -> Object:
+def context(context: "Context", milliseconds: int) -> Object:
     """A built context."""
     body: Object = {
         "context": context.text,
@@ -209,7 +212,7 @@ def session(session: Session) -> Object:
     }
 
 
-def opened(opened: Opened) -> Object:
+def opened(opened: "Opened") -> Object:
     """A session that is shared by its external id."""
     return {**session(opened.session), "created": opened.created, "contributors": list(opened.contributors)}
 
