@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -44,12 +45,16 @@ from commonplace.adapters.system import RandomIds, SystemClock
 from commonplace.core.converse import SessionOrder
 from commonplace.core.search import Wanted
 from commonplace.engines import Engines
+from commonplace.model.event import EventKind, EventOrder
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Draft
 from commonplace.model.scope import DEFAULT_STORE, Scope
 from commonplace.model.space import Space
+from commonplace.model.usage import Dimension
 from commonplace.ports.table import INDEXES
 from commonplace.rows import keys
+from commonplace.rows.figures import Count
+from commonplace.rows.usage import counts
 from commonplace.settings import Settings
 from commonplace.wiring import Services
 from costs.operations import ENTRY_BYTES, ROW_BYTES, VECTORS_BYTES, Units, kilobytes, operations
@@ -283,6 +288,11 @@ def content(number: int, characters: int = CHARACTERS) -> str:
     return (f"Note {number}: the user said that " + "the meeting moves to another week and " * 40)[:characters]
 
 
+def _counted(count: int, now: datetime) -> list[Count]:
+    """What so many events count for, besides their number."""
+    return counts(TENANT, TENANT, {Dimension.EVENTS_INGESTED: count}, now)
+
+
 async def measure(url: str, characters: int = CHARACTERS) -> dict[str, Consumed]:
     """What each operation consumes with memories of that many characters: an agent's, without webhooks."""
     async with bench(url) as made:
@@ -302,6 +312,15 @@ async def measure(url: str, characters: int = CHARACTERS) -> dict[str, Consumed]
         async def create(given: Draft) -> None:
             ids.append((await services.remember.later(TENANT, given)).memory.id)
 
+        async def tell(number: int) -> None:
+            text = content(number, characters)
+            order = EventOrder(actor="ada", session="s", kind=EventKind.USER, content=text)
+            await services.ingest(TENANT, TENANT, [order], _counted)
+
+        await tell(100)  # makes the counters
+        await made.work()
+        found["tell an event"] = await made.measured(lambda: tell(101))
+        found["make its memory"] = await made.measured(made.work)
         found["create"] = await made.measured(lambda: create(draft))
         found["index"] = await made.measured(made.work)
         in_session = replace(draft, scope=Scope(session=session.id))

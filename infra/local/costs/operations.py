@@ -20,6 +20,12 @@ VECTORS_BYTES = 146
 ENTRY_BYTES = 604
 """Its entries in the three lists: all memories, the agent's, the organization's."""
 
+EVENT_BYTES = 606
+"""An event's row without its content."""
+
+MADE_BYTES = 1189
+"""The row, without its text, of a memory that was made of an event: with what was understood of it."""
+
 ITEM_OVERHEAD = 100
 """Bytes that DynamoDB adds to each item and to each entry of an index when it bills storage."""
 
@@ -97,7 +103,15 @@ def read_units(size: int) -> int:
 def operations(memory: Memory) -> dict[str, Units]:
     """Each operation by its name: on a memory of an agent that is known, without webhooks."""
     row, vectors, read = kilobytes(memory.row), kilobytes(memory.vectors), read_units(memory.row)
+    event, made = kilobytes(EVENT_BYTES + memory.characters), kilobytes(MADE_BYTES + memory.characters)
     return {
+        # The row, with entries in three lists and in what is to become memories; the note of its words; the counters of events,
+        # of the month and of the day. Reads: the note.
+        "tell an event": Units(2 * event + 4 + 2 + 3 * 2, 1),
+        # The row, with entries in four lists and in what is to be indexed; the claim of its text; the counters of the store, of
+        # the session, of the month and of the day; then the row again, which leaves what is to be indexed, and the vectors; its
+        # sources; the event, which leaves what is to become memories. Reads: the event, the webhooks twice, the sources.
+        "make its memory": Units(2 * made + 5 + 2 + 4 * 2 + 2 * made + 1 + 2 * vectors + 1 + event + 1, 4),
         # The row, the counters of the store and of the agent; entries in three lists and in what is to be indexed. Reads: the
         # agent by its id (which it is not) and by its name, the agent, the webhooks.
         "create": Units(2 * row + 2 * 2 + 4, 4),
