@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,9 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
     extracts = [record for record in records if record.body["kind"] == "extract"]
     others = [record for record in records if record.body["kind"] not in ("embed", "extract")]
     outcomes = await asyncio.gather(
-        _embed(services, embeds), _extract(services, extracts), *(_one(services, record) for record in others)
+        *([_tried(embeds, _embed(services, embeds))] if embeds else []),
+        *(_tried(some, _extract(services, some)) for some in _together(services, extracts)),
+        *(_tried([record], _one(services, record)) for record in others),
     )
     failures += [id for outcome in outcomes for id in outcome]
     return {"batchItemFailures": [{"itemIdentifier": id} for id in failures]}
@@ -77,91 +79,66 @@ def _read(raw: dict[str, Any]) -> Record | None:
         return None
 
 
+async def _tried(records: Sequence[Record], work: Coroutine[Any, Any, list[str]]) -> list[str]:
+    """The ids of the messages that failed: those that ``work`` names, or all of them if it fails itself."""
+    ids = [record.id for record in records]
+    named = {"message_ids": ids, "kind": records[0].body["kind"]}
+    try:
+        return await work
+    except CommonplaceError as error:
+        log.warning("message failed", extra={**named, "reason": error.message})
+    except Exception:
+        log.exception("message failed unexpectedly", extra=named)
+    return ids
+
+
 async def _one(services: Services, record: Record) -> list[str]:
     body = record.body
-    try:
-        match body["kind"]:
-            case "deliver":
-                await services.deliver(body["tenant"], body["id"], body["attempt"])
-            case "clear":
-                await services.furnish.clear(body["tenant"], body["store"])
-            case "recalled":
-                await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
-            case "promote":
-                await services.promote(body["tenant"], body["organization"])
-            case _:
-                await services.forget.whole_session(body["tenant"], body["session"])
-    except CommonplaceError as error:
-        log.warning("message failed", extra={"message_id": record.id, "kind": body["kind"], "reason": error.message})
-        return [record.id]
-    except Exception:
-        log.exception("message failed unexpectedly", extra={"message_id": record.id, "kind": body["kind"]})
-        return [record.id]
+    match body["kind"]:
+        case "deliver":
+            await services.deliver(body["tenant"], body["id"], body["attempt"])
+        case "clear":
+            await services.furnish.clear(body["tenant"], body["store"])
+        case "recalled":
+            await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
+        case "promote":
+            await services.promote(body["tenant"], body["organization"])
+        case _:
+            await services.forget.whole_session(body["tenant"], body["session"])
     return []
 
 
-async def _extract(services: Services, records: Sequence[Record]) -> list[str]:
-    """Makes memories of the events that the records name, those of an organization together; the ids of the messages that
-    failed. A record comes again while some of its events, or of those that were taken together with them, are not done;
-    after the last attempt the sweeper sends others for them."""
-    groups: dict[tuple[str, str, bool], list[Record]] = {}
+def _together(services: Services, records: Sequence[Record]) -> list[list[Record]]:
+    """Records of one organization, in portions of about so many events as are embedded together. Those of the last attempt
+    are among themselves."""
+    groups: dict[tuple[str, str, bool], list[list[Record]]] = {}
     for record in records:
         key = record.body["tenant"], record.body["organization"], _is_last(services, record)
-        groups.setdefault(key, []).append(record)
-    failures = await asyncio.gather(
-        *(
-            _extracted(services, tenant, organization, some, last=last)
-            for (tenant, organization, last), of_group in groups.items()
-            for some in _portions(of_group)
-        )
-    )
-    return [id for of_portion in failures for id in of_portion]
-
-
-async def _extracted(
-    services: Services, tenant: str, organization: str, records: Sequence[Record], *, last: bool
-) -> list[str]:
-    ids = [id for record in records for id in record.body["ids"]]
-    try:
-        left = await services.distill(tenant, organization, ids, last=last)
-    except CommonplaceError as error:
-        log.warning("messages failed", extra={"kind": "extract", "messages": len(records), "reason": error.message})
-        return [record.id for record in records]
-    except Exception:
-        log.exception("messages failed unexpectedly", extra={"kind": "extract", "messages": len(records)})
-        return [record.id for record in records]
-    if left:
-        log.warning("events not done yet", extra={"messages": len(records), "left": left})
-    return [record.id for record in records] if left and not last else []
-
-
-def _portions(records: Sequence[Record]) -> list[list[Record]]:
-    """The records in portions of about so many events as are embedded together."""
-    portions: list[list[Record]] = []
-    room = 0
-    for record in records:
-        room -= len(record.body["ids"])
-        if room < 0 or not portions:
+        portions = groups.setdefault(key, [[]])
+        if portions[-1] and len(_events([*portions[-1], record])) > MOST_TOGETHER:
             portions.append([])
-            room = MOST_TOGETHER - len(record.body["ids"])
         portions[-1].append(record)
-    return portions
+    return [portion for portions in groups.values() for portion in portions]
+
+
+def _events(records: Sequence[Record]) -> list[str]:
+    return [id for record in records for id in record.body["ids"]]
+
+
+async def _extract(services: Services, records: Sequence[Record]) -> list[str]:
+    """Makes memories of the events that the records, which were put together, name. All of them come again while some of the
+    events are not done; after the last attempt the sweeper sends others for them."""
+    body, last = records[0].body, _is_last(services, records[0])
+    left = await services.distill(body["tenant"], body["organization"], _events(records), last=last)
+    if not left:
+        return []
+    ids = [record.id for record in records]
+    log.warning("events not done yet", extra={"message_ids": ids, "left": left})
+    return [] if last else ids
 
 
 async def _embed(services: Services, records: Sequence[Record]) -> list[str]:
     """Brings the index up to date with the memories that the records name; the ids of the messages that failed."""
-    if not records:
-        return []
-    try:
-        return await _brought_up_to_date(services, records)
-    except CommonplaceError as error:
-        log.warning("batch failed", extra={"reason": error.message})
-    except Exception:
-        log.exception("batch failed unexpectedly")
-    return [record.id for record in records]
-
-
-async def _brought_up_to_date(services: Services, records: Sequence[Record]) -> list[str]:
     by_memory: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         by_memory.setdefault((record.body["tenant"], record.body["id"]), []).append(record)
