@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from commonplace.core.derived import ORIGIN, gained, stored
 from commonplace.core.remember import Batch, Remember, Remembered
-from commonplace.core.retry import until_settled
 from commonplace.model.errors import CommonplaceError, Invalid, NotFound, TooLarge, Unavailable
 from commonplace.model.event import Event, EventState
 from commonplace.model.insight import Statement
@@ -14,11 +15,9 @@ from commonplace.model.usage import Dimension
 from commonplace.ports.extractor import Extracted, Extractor
 from commonplace.ports.world import Clock
 from commonplace.rows.events import Events, place
-from commonplace.rows.figures import Count
 from commonplace.rows.memories import Memories
-from commonplace.rows.usage import Usages, counts
+from commonplace.rows.usage import Usages
 
-ORIGIN = "memsy"
 LEVEL = "user"
 """What every memory that is made of an event is about: its actor."""
 
@@ -75,7 +74,7 @@ class Distill:
         if tokens:
             now = self._clock.now()
             await self._usages.count(tenant, organization, {Dimension.LLM_TOKENS: tokens}, now)
-        yields = await self._written(tenant, organization, open, extracted)
+        yields = await self._written(tenant, open, extracted)
         await self._linked(tenant, open, yields)
         left = 0
         for event, yielded in zip(open, yields, strict=True):
@@ -109,9 +108,7 @@ class Distill:
             earlier += reversed(page.items)
         return earlier
 
-    async def _written(
-        self, tenant: str, organization: str, events: Sequence[Event], extracted: Sequence[Extracted]
-    ) -> list[_Yield]:
+    async def _written(self, tenant: str, events: Sequence[Event], extracted: Sequence[Extracted]) -> list[_Yield]:
         """Writes what was extracted; for each event what became of it."""
         drafts: list[Draft] = []
         owners: list[int] = []
@@ -120,10 +117,8 @@ class Distill:
                 drafts += [_draft(event, statement) for statement in each.outcome]
                 owners += [number] * len(each.outcome)
 
-        def stored(_: Memory) -> list[Count]:
-            return counts(tenant, organization, {Dimension.MEMORIES_STORED: 1}, self._clock.now())
-
-        batch = await self._remember.now(tenant, drafts, stored) if drafts else None
+        counting = partial(stored, now=self._clock.now())
+        batch = await self._remember.now(tenant, drafts, counting) if drafts else None
         outcomes: list[list[Remembered | CommonplaceError]] = [[] for _ in events]
         for owner, outcome in zip(owners, await self._kept(tenant, _outcomes(batch)), strict=True):
             if outcome is not None:
@@ -148,13 +143,7 @@ class Distill:
             for memory in yielded.memories:
                 sources.setdefault(memory.id, []).append(event.id)
         for id, of_memory in sources.items():
-            await self._gained(tenant, id, of_memory)
-
-    async def _gained(self, tenant: str, id: str, events: Sequence[str]) -> None:
-        async def attempt() -> None:
-            await self._memories.gained(tenant, id, events)
-
-        await until_settled(attempt)
+            await gained(self._memories, tenant, id, of_memory)
 
     async def _settled(self, event: Event, yielded: _Yield) -> bool:
         """Writes down that an event is done, if it is."""

@@ -3,26 +3,23 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 
+from commonplace.core.derived import ORIGIN, gained, stored
 from commonplace.core.gather import prompt
 from commonplace.core.relevance import stem, telling, words
 from commonplace.core.remember import Remember, Remembered
-from commonplace.core.retry import until_settled
 from commonplace.core.survey import Survey
 from commonplace.model.directory import Group, GroupKind
 from commonplace.model.insight import Nature
 from commonplace.model.memory import Draft, Memory, Standing
 from commonplace.model.scope import Scope
-from commonplace.model.usage import Dimension
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
-from commonplace.rows.figures import Count
 from commonplace.rows.groups import EVERY, Groups
 from commonplace.rows.memories import Memories
-from commonplace.rows.usage import counts
 
-ORIGIN = "memsy"
 LEVEL = "global"
 """What a promoted memory is about: nobody in particular."""
 
@@ -81,49 +78,41 @@ class Promote:
         return await self._promoted(tenant, organization, groups) if groups else 0
 
     async def _promoted(self, tenant: str, organization: str, groups: Sequence[Group]) -> int:
-        overview = await self._survey.overview(tenant, organization, wanted=self._counts)
+        now = self._clock.now()
+        overview = await self._survey.overview(tenant, organization, wanted=partial(_counts, now=now))
         topics = {group.id: _stems(group.prompt) - _stems(prompt(group.kind, "", "")) for group in groups}
-        drafts: list[Draft] = []
-        merged: list[list[Memory]] = []
+        wanted: list[tuple[Draft, Sequence[Memory]]] = []
         for said in _said(overview.memories).values():
             spoken = _stems(said.memories[0].content)
             knowing = [group for group in groups if _knows(said, group, spoken & topics[group.id])]
             scopes = [Scope(organization=organization, **{group.kind.value: group.id}) for group in knowing]
             if len(knowing) >= GROUPS:
                 scopes.append(Scope(organization=organization))
-            for scope in scopes:
-                drafts.append(_draft(said.memories, scope))
-                merged.append(said.memories)
+            wanted += [(_draft(said.memories, scope), said.memories) for scope in scopes]
         made = 0
-        for start in range(0, len(drafts), AT_ONCE):
-            outcomes = (await self._remember.now(tenant, drafts[start : start + AT_ONCE], self._counting)).outcomes
-            for outcome, memories in zip(outcomes, merged[start : start + AT_ONCE], strict=True):
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            batch = await self._remember.now(tenant, [draft for draft, _ in some], partial(stored, now=now))
+            for outcome, (_, memories) in zip(batch.outcomes, some, strict=True):
                 # What could not be written now is written in the next turn.
                 if isinstance(outcome, Remembered):
                     made += not outcome.duplicate
                     await self._sourced(tenant, outcome.memory.id, memories)
         return made
 
-    def _counting(self, memory: Memory) -> list[Count]:
-        counted = {Dimension.MEMORIES_STORED: 1}
-        return counts(memory.tenant, memory.scope.organization or memory.tenant, counted, self._clock.now())
-
     async def _sourced(self, tenant: str, id: str, memories: Sequence[Memory]) -> None:
         sources = await self._memories.sources(tenant, [memory.id for memory in memories])
         events = list(dict.fromkeys(event for of_memory in sources.values() for event in of_memory))
+        await gained(self._memories, tenant, id, events)
 
-        async def attempt() -> None:
-            await self._memories.gained(tenant, id, events)
 
-        await until_settled(attempt)
-
-    def _counts(self, memory: Memory) -> bool:
-        return (
-            memory.insight is not None
-            and memory.insight.nature is not Nature.EPISODIC
-            and memory.scope.user is not None
-            and memory.standing(self._clock.now()) is Standing.ACTIVE
-        )
+def _counts(memory: Memory, now: datetime) -> bool:
+    return (
+        memory.insight is not None
+        and memory.insight.nature is not Nature.EPISODIC
+        and memory.scope.user is not None
+        and memory.standing(now) is Standing.ACTIVE
+    )
 
 
 def _said(memories: Iterable[Memory]) -> dict[str, _Said]:
