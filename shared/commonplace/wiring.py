@@ -244,7 +244,7 @@ class Services:
         """Finding, with where it comes from."""
         from commonplace.core.recollect import Recollect
 
-        return Recollect(self.search, self.memories, self.events, self.engines.embedding_queue, self.clock)
+        return Recollect(self.search, self.survey, self.events, self.engines.embedding_queue)
 
     @cached_property
     def recount(self) -> "Recount":

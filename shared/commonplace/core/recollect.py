@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from commonplace.core.search import Search, Wanted
-from commonplace.core.strength import strength
+from commonplace.core.survey import Survey
 from commonplace.model.event import Event
 from commonplace.model.memory import Memory
 from commonplace.ports.queue import Message, Queue
-from commonplace.ports.world import Clock
 from commonplace.rows.events import Events
-from commonplace.rows.memories import Memories
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +27,27 @@ class Recollected:
 class Recollect:
     """A search whose hits gain strength: not in its own time, but by the worker."""
 
-    def __init__(self, search: Search, memories: Memories, events: Events, queue: Queue, clock: Clock) -> None:
+    def __init__(self, search: Search, survey: Survey, events: Events, queue: Queue) -> None:
         self._search = search
-        self._memories = memories
+        self._survey = survey
         self._events = events
         self._queue = queue
-        self._clock = clock
 
     async def __call__(self, tenant: str, wanted: Wanted) -> list[Recollected]:
         """What is found, best first. Raises ``Unavailable``."""
         hits = (await self._search(tenant, wanted)).hits
         if not hits:
             return []
-        ids = [hit.memory.id for hit in hits]
-        sources, accesses, _ = await asyncio.gather(
-            self._memories.sources(tenant, ids),
-            self._memories.accesses(tenant, ids),
+        memories = [hit.memory for hit in hits]
+        recalled = {"kind": "recalled", "tenant": tenant, "ids": [memory.id for memory in memories]}
+        known, _ = await asyncio.gather(
+            self._survey.known(tenant, memories),
             # A recall that the queue does not take is lost: a little strength.
-            self._queue.send([Message(json.dumps({"kind": "recalled", "tenant": tenant, "ids": ids}))]),
+            self._queue.send([Message(json.dumps(recalled))]),
         )
-        now = self._clock.now()
         return [
-            Recollected(
-                hit.memory, hit.relevance, strength(hit.memory, accesses[hit.memory.id], now), sources[hit.memory.id]
-            )
-            for hit in hits
+            Recollected(each.memory, hit.relevance, each.strength, each.sources)
+            for hit, each in zip(hits, known, strict=True)
         ]
 
     async def events(self, tenant: str, organization: str, found: Sequence[Recollected]) -> Mapping[str, Event]:

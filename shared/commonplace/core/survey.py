@@ -1,5 +1,6 @@
 """Looking over the memories of an organization: all of them, what they are like, and whom they are about."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,7 +78,9 @@ class Survey:
     async def known(self, tenant: str, memories: Sequence[Memory]) -> list[Surveyed]:
         """The memories with all that is known of them, in their order."""
         ids = [memory.id for memory in memories]
-        accesses, sources = await self._memories.accesses(tenant, ids), await self._memories.sources(tenant, ids)
+        accesses, sources = await asyncio.gather(
+            self._memories.accesses(tenant, ids), self._memories.sources(tenant, ids)
+        )
         now = self._clock.now()
         return [
             Surveyed(memory, accesses[memory.id], strength(memory, accesses[memory.id], now), sources[memory.id])
