@@ -8,6 +8,7 @@ from account.health import checked
 from commonplace import __version__
 from commonplace.core.admit import KeyOrder
 from commonplace.core.recount import Meant
+from commonplace.core.usage import month_start
 from commonplace.dialects.memsy import (
     account_requests,
     account_responses,
@@ -138,11 +139,10 @@ def _usage(services: Services) -> list[Operation]:
     async def timeseries(call: Call) -> Reply:
         query = account_requests.usage_query(call.query)
         organization, now = call.caller.organization, services.clock.now()
-        month = await tally.month(call.tenant, organization, now, {})
         hourly = query.granularity is Granularity.HOURLY
         # The period ends where the next hour or day begins.
         end = now if query.period.end is None else query.period.end - timedelta(microseconds=1)
-        start = query.period.start or min(month.start, end)
+        start = query.period.start or min(month_start(now), end)
         points = await tally.series(call.tenant, organization, start, end, query.dimension, hourly=hourly)
         return Reply(account_responses.usage_timeseries(organization, query.granularity, points))
 

@@ -18,7 +18,7 @@ def operations(services: Services) -> list[Operation]:
     async def ingest(call: Call) -> Reply:
         organization = call.caller.organization
         orders = event_requests.event_orders(call.json(), organization)
-        await services.metered.room(call, Dimension.EVENTS_INGESTED, len(orders))
+        await services.metered.room(call, {Dimension.EVENTS_INGESTED: len(orders)})
 
         def counting(count: int, now: datetime) -> Sequence[Count]:
             return counts(call.tenant, organization, {Dimension.EVENTS_INGESTED: count}, now)

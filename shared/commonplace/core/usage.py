@@ -14,6 +14,11 @@ MOST_DAYS_OF_HOURS = 31
 """Days that an hourly series spans at most: each may be 120 points to tell."""
 
 
+def month_start(now: datetime) -> datetime:
+    """The first moment of the month that ``now`` is in."""
+    return datetime.combine(now.astimezone(UTC).date().replace(day=1), time(), UTC)
+
+
 class Tally:
     """Counts use and tells it. Everything is in UTC. Whoever writes something anyway counts it in the same transaction, by
     ``commonplace.rows.usage.staged``."""
@@ -29,7 +34,7 @@ class Tally:
 
     async def month(self, tenant: str, organization: str, now: datetime, limits: Mapping[Dimension, int]) -> Usage:
         """What the organisation has used in the month that ``now`` is in, up to now."""
-        start = datetime.combine(now.astimezone(UTC).date().replace(day=1), time(), UTC)
+        start = month_start(now)
         end = (start + timedelta(days=31)).replace(day=1)
         return Usage(start, end, await self._usages.month(tenant, organization, start.date()), limits)
 

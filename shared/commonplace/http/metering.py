@@ -30,28 +30,25 @@ class Metering:
 
     def __call__(self, operation: "Operation", dimension: Dimension | None = None) -> "Operation":
         """The operation, metered: as a call, and as one of ``dimension`` too."""
-        dimensions = [Dimension.API_CALLS, *([] if dimension is None else [dimension])]
+        amounts = {Dimension.API_CALLS: 1} if dimension is None else {Dimension.API_CALLS: 1, dimension: 1}
 
         async def act(call: "Call") -> "Reply":
-            for each in dimensions:
-                await self.room(call, each, 1)
-            await self._count(call, dimensions)
+            await self.room(call, amounts)
+            caller = call.caller
+            await self._tally.count(caller.tenant, caller.organization, amounts, self._clock.now(), caller.key)
             return await operation.act(call)
 
         return replace(operation, act=act)
 
-    async def room(self, call: "Call", dimension: Dimension, amount: int) -> None:
-        """Raises ``QuotaExceeded`` if so much more of a dimension is over its limit."""
-        limit = self._limits.get(dimension)
-        if limit is None:
+    async def room(self, call: "Call", amounts: Mapping[Dimension, int]) -> None:
+        """Raises ``QuotaExceeded`` if so much more of a dimension is over its limit; nothing is read where none has one."""
+        if not self._limits.keys() & amounts.keys():
             return
-        used = (await self._usage(call.caller)).used.get(dimension, 0)
-        if used + amount > limit:
-            raise QuotaExceeded(dimension, used, limit)
-
-    async def _count(self, call: "Call", dimensions: list[Dimension]) -> None:
-        amounts = dict.fromkeys(dimensions, 1)
-        await self._tally.count(call.tenant, call.caller.organization, amounts, self._clock.now(), call.caller.key)
+        used = (await self._usage(call.caller)).used
+        for dimension, amount in amounts.items():
+            limit = self._limits.get(dimension)
+            if limit is not None and used.get(dimension, 0) + amount > limit:
+                raise QuotaExceeded(dimension, used.get(dimension, 0), limit)
 
     async def _usage(self, principal: Principal) -> Usage:
         return await self._tally.month(principal.tenant, principal.organization, self._clock.now(), self._limits)
