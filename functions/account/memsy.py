@@ -1,6 +1,5 @@
 """Memsy: health of both planes, /v1/clear, and the control plane: /api/me, events, keys, usage, billing, interest, connectors."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 
@@ -19,6 +18,7 @@ from commonplace.dialects.memsy import (
 from commonplace.dialects.memsy.account_requests import Granularity
 from commonplace.dialects.memsy.console_requests import EventSort
 from commonplace.dialects.memsy.errors import SIGNUP
+from commonplace.http.credentials import ANY_KEY
 from commonplace.http.endpoint import Call, Operation, Reply
 from commonplace.model.apikey import Permission
 from commonplace.model.errors import FeatureMissing, NotFound, SeatRequired, Unsupported
@@ -31,14 +31,9 @@ KEY_DAYS = 31
 
 
 def operations(services: Services) -> list[Operation]:
-    """The endpoints."""
+    """The endpoints. Scopes are of the data plane alone, and whoever asks how the service is may hold any."""
     planes = [*_health(services), *_console(services), *_keys(services), *_usage(services), *_connectors()]
     return [*map(services.metered, planes), Operation("POST", "/api/agents/signup", None, _signup)]
-
-
-def _keyed(method: str, path: str, act: Callable[[Call], Awaitable[Reply]]) -> Operation:
-    """An operation that is for any key: scopes are of the data plane alone, and who asks for its health may hold any."""
-    return Operation(method, path, None, act, keyed=True)
 
 
 async def _signup(_: Call) -> Reply:
@@ -59,8 +54,8 @@ def _health(services: Services) -> list[Operation]:
         raise Unsupported("clear")
 
     return [
-        _keyed("GET", "/v1/health", union),
-        _keyed("GET", "/api/health", health),
+        Operation("GET", "/v1/health", ANY_KEY, union),
+        Operation("GET", "/api/health", ANY_KEY, health),
         Operation("DELETE", "/v1/clear/{container_tag}", Permission.READ, clear),
     ]
 
@@ -85,8 +80,8 @@ def _console(services: Services) -> list[Operation]:
         return Reply(console_responses.page(items, total, order.limit, order.offset))
 
     return [
-        _keyed("GET", "/api/me", me),
-        _keyed("GET", "/api/console/events", events),
+        Operation("GET", "/api/me", ANY_KEY, me),
+        Operation("GET", "/api/console/events", ANY_KEY, events),
     ]
 
 
@@ -166,8 +161,8 @@ def _usage(services: Services) -> list[Operation]:
         Operation("GET", "/api/usage/timeseries", Permission.ADMIN, timeseries),
         Operation("GET", "/api/billing/summary", Permission.ADMIN, billing),
         Operation("GET", "/api/billing/invoices", Permission.ADMIN, invoices),
-        _keyed("POST", "/api/interest/pro", interest),
-        _keyed("GET", "/api/interest/pro/status", interested),
+        Operation("POST", "/api/interest/pro", ANY_KEY, interest),
+        Operation("GET", "/api/interest/pro/status", ANY_KEY, interested),
     ]
 
 
@@ -191,16 +186,16 @@ def _connectors() -> list[Operation]:
 
     root = "/api/connectors"
     return [
-        _keyed("GET", root, listing),
-        _keyed("GET", f"{root}/providers", providers),
-        _keyed("POST", f"{root}/s3/configure", refused),
-        _keyed("GET", f"{root}/{{provider}}/status", status),
-        _keyed("POST", f"{root}/{{provider}}/connect", refused),
-        _keyed("GET", f"{root}/{{id}}/resources", unknown),
-        _keyed("PUT", f"{root}/{{id}}/resources", unknown),
-        _keyed("GET", f"{root}/{{id}}/branches", unknown),
-        _keyed("GET", f"{root}/{{id}}/picker-token", unknown),
-        _keyed("POST", f"{root}/{{id}}/sync", unknown),
-        _keyed("GET", f"{root}/{{id}}", unknown),
-        _keyed("DELETE", f"{root}/{{id}}", unknown),
+        Operation("GET", root, ANY_KEY, listing),
+        Operation("GET", f"{root}/providers", ANY_KEY, providers),
+        Operation("POST", f"{root}/s3/configure", ANY_KEY, refused),
+        Operation("GET", f"{root}/{{provider}}/status", ANY_KEY, status),
+        Operation("POST", f"{root}/{{provider}}/connect", ANY_KEY, refused),
+        Operation("GET", f"{root}/{{id}}/resources", ANY_KEY, unknown),
+        Operation("PUT", f"{root}/{{id}}/resources", ANY_KEY, unknown),
+        Operation("GET", f"{root}/{{id}}/branches", ANY_KEY, unknown),
+        Operation("GET", f"{root}/{{id}}/picker-token", ANY_KEY, unknown),
+        Operation("POST", f"{root}/{{id}}/sync", ANY_KEY, unknown),
+        Operation("GET", f"{root}/{{id}}", ANY_KEY, unknown),
+        Operation("DELETE", f"{root}/{{id}}", ANY_KEY, unknown),
     ]

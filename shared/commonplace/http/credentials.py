@@ -1,6 +1,8 @@
 """Whom a request comes from, by the key that it shows."""
 
 from collections.abc import Mapping
+from enum import Enum
+from typing import Final
 
 from commonplace.http.dialect import Dialect
 from commonplace.http.host import Authenticate
@@ -27,12 +29,21 @@ async def visitor(
     return unknown
 
 
-def permit(principal: Principal, dialect: Dialect, permission: Permission | None) -> None:
-    """Raises ``Forbidden`` for a key that lacks the permission, if one is taken, and for one that is limited to organisations
-    where the dialect does not know them."""
+class AnyKey(Enum):
+    """What opens an endpoint that is for whoever shows a good key, whatever it allows."""
+
+    ANY_KEY = "any key"
+
+
+ANY_KEY: Final = AnyKey.ANY_KEY
+
+
+def permit(principal: Principal, dialect: Dialect, permission: Permission | AnyKey) -> None:
+    """Raises ``Forbidden`` for a key that lacks the permission, and for one that is limited to organisations where the dialect
+    does not know them."""
     if principal.organizations and not dialect.organizations:
         raise Forbidden("The API key is limited to organizations, and this API has none")
-    if permission is not None and not principal.may(permission):
+    if permission is not ANY_KEY and not principal.may(permission):
         raise Forbidden(f"The API key lacks the scope '{permission}'", permission)
 
 

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from commonplace.core.once import Answered, Once
 from commonplace.http.body import Body
 from commonplace.http.cors import Cors
-from commonplace.http.credentials import permit, visitor
+from commonplace.http.credentials import AnyKey, permit, visitor
 from commonplace.http.dialect import Dialect, owner
 from commonplace.http.host import Host
 from commonplace.http.shared_path import RELAY
@@ -95,14 +95,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone, or with
-    ``keyed`` to who shows a good key, whatever it allows."""
+    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone."""
 
     method: str
     path: str
-    permission: Permission | None
+    permission: Permission | AnyKey | None
     act: Callable[[Call], Awaitable[Reply]]
-    keyed: bool = False
 
 
 Told = Callable[[Principal], Awaitable[Mapping[str, str]]]
@@ -155,7 +153,7 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
                 offer = await _meant(request, path, there, body, host)
                 request.state.dialect, operation = offer.dialect, offer.operation
                 principal = None
-                if operation.permission is not None or operation.keyed:
+                if operation.permission is not None:
                     principal = await visitor(request.headers, offer.dialect, host.authenticate)
                     request.state.principal = principal
                     permit(principal, offer.dialect, operation.permission)
