@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from commonplace.model.errors import Invalid, Unavailable
+from commonplace.model.event import Event, EventKind
 from commonplace.model.space import Space
 from commonplace.model.webhook import Answer
 from commonplace.ports.embedder import Calibration, Embedder
@@ -15,6 +16,24 @@ from commonplace.ports.meter import Measure, Meter, Metric
 from commonplace.ports.world import Clock, Ids, Refused, Sender
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+PRIVATE = "The lantern of Mrs. Quimby burns."
+"""What an event says that is nobody else's business."""
+
+
+def event(content: str = PRIVATE, number: int = 0, kind: EventKind = EventKind.USER) -> Event:
+    """An event that an extractor may read."""
+    return Event(
+        id=f"{number:04}",
+        tenant="acme",
+        organization="acme",
+        actor="ada",
+        session="s",
+        kind=kind,
+        content=content,
+        at=START,
+        ingested_at=START,
+    )
 
 
 class FakeClock(Clock):

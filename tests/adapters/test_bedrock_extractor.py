@@ -19,7 +19,7 @@ from commonplace.model.event import Event, EventKind
 from commonplace.ports.extractor import Extracted
 from contract.consumers import kept
 from embedding_server import Cut, Fault, Hang
-from fakes import START
+from fakes import PRIVATE, event
 from text_model_server import (
     ANSWER_TOKENS,
     LLAMA,
@@ -36,7 +36,6 @@ from text_model_server import (
 pytestmark = pytest.mark.anyio
 
 SECRET = "wJalrXUtnFEMI-secret-of-the-tests"
-PRIVATE = "The lantern of Mrs. Quimby burns."
 TOKENS = QUESTION_TOKENS + ANSWER_TOKENS
 THROTTLED = Fault(429, "ThrottlingException", "Too many requests, please wait before trying again.")
 PASSING = [
@@ -50,20 +49,6 @@ PASSING = [
     Fault(502, body=b"<html>Bad gateway</html>"),
     Cut(),
 ]
-
-
-def event(content: str = PRIVATE, number: int = 0, kind: EventKind = EventKind.USER) -> Event:
-    return Event(
-        id=f"{number:04}",
-        tenant="acme",
-        organization="acme",
-        actor="ada",
-        session="s",
-        kind=kind,
-        content=content,
-        at=START,
-        ingested_at=START,
-    )
 
 
 @asynccontextmanager

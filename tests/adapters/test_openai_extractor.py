@@ -16,7 +16,7 @@ from commonplace.model.errors import Invalid, Unavailable
 from commonplace.model.event import Event, EventKind
 from commonplace.ports.extractor import Extracted
 from embedding_server import KEY, Cut, Fault, Hang
-from fakes import START
+from fakes import PRIVATE, event
 from text_model_server import (
     ANSWER_TOKENS,
     GPT,
@@ -31,7 +31,6 @@ from text_model_server import (
 
 pytestmark = pytest.mark.anyio
 
-PRIVATE = "The lantern of Mrs. Quimby burns."
 TOKENS = QUESTION_TOKENS + ANSWER_TOKENS
 PASSING = [
     *(Fault(status, body=b"<html>") for status in (408, 429, 500, 502, 503, 504)),
@@ -85,20 +84,6 @@ def url(server: TextModelServer) -> str:
 @pytest.fixture
 def extractor(clients: Clients, url: str) -> OpenAIExtractor:
     return clients(url)
-
-
-def event(content: str = PRIVATE, number: int = 0, kind: EventKind = EventKind.USER) -> Event:
-    return Event(
-        id=f"{number:04}",
-        tenant="acme",
-        organization="acme",
-        actor="ada",
-        session="s",
-        kind=kind,
-        content=content,
-        at=START,
-        ingested_at=START,
-    )
 
 
 async def one(extractor: OpenAIExtractor, told: Event | None = None, context: Sequence[Event] = ()) -> Extracted:

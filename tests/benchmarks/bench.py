@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import events
-from benchmarks.load import CUTS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
+from benchmarks.load import CUTS, WORDS, Asked, Client, Loaded, ask, bodies_of, conversations, load, share
 from benchmarks.raw import RawSearch
 from benchmarks.scale import pages
 from commonplace.adapters.embedded.onnx import OnnxEmbedder
@@ -27,56 +27,6 @@ from service import Service
 SEARCHED_AT = 3_000
 MEASURED_AT = 10_000
 SEARCHES = 200
-
-WORDS = [
-    "garden",
-    "bridge",
-    "invoice",
-    "violin",
-    "harbour",
-    "recipe",
-    "mountain",
-    "printer",
-    "window",
-    "ticket",
-    "orchard",
-    "lantern",
-    "meeting",
-    "river",
-    "blanket",
-    "camera",
-    "doctor",
-    "engine",
-    "festival",
-    "glacier",
-    "hotel",
-    "island",
-    "jacket",
-    "kitchen",
-    "ladder",
-    "market",
-    "needle",
-    "office",
-    "piano",
-    "quarry",
-    "railway",
-    "school",
-    "tunnel",
-    "umbrella",
-    "valley",
-    "winter",
-    "yoghurt",
-    "anchor",
-    "bakery",
-    "candle",
-    "desert",
-    "elbow",
-    "forest",
-    "guitar",
-    "hammer",
-    "insect",
-    "jungle",
-]
 
 
 def synthetic(count: int, seed: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.load import CONNECTIONS, CUTS, Client, Conversation, conversations, share
+from benchmarks.load import CONNECTIONS, CUTS, WORDS, Client, Conversation, conversations, share
 from service import Service
 
 MANY = 1_000
@@ -28,22 +28,6 @@ ASKED_AFTER = 50
 """Events whose status is asked in one request."""
 
 POLL_SECONDS = 0.02
-WORDS = [
-    "garden",
-    "bridge",
-    "invoice",
-    "violin",
-    "harbour",
-    "recipe",
-    "mountain",
-    "printer",
-    "window",
-    "ticket",
-    "orchard",
-    "lantern",
-    "meeting",
-    "river",
-]
 
 
 @dataclass(slots=True)

@@ -16,6 +16,57 @@ CONNECTIONS = 8
 POLL_SECONDS = 0.02
 CUTS = (5, 10, 20)
 
+WORDS = [
+    "garden",
+    "bridge",
+    "invoice",
+    "violin",
+    "harbour",
+    "recipe",
+    "mountain",
+    "printer",
+    "window",
+    "ticket",
+    "orchard",
+    "lantern",
+    "meeting",
+    "river",
+    "blanket",
+    "camera",
+    "doctor",
+    "engine",
+    "festival",
+    "glacier",
+    "hotel",
+    "island",
+    "jacket",
+    "kitchen",
+    "ladder",
+    "market",
+    "needle",
+    "office",
+    "piano",
+    "quarry",
+    "railway",
+    "school",
+    "tunnel",
+    "umbrella",
+    "valley",
+    "winter",
+    "yoghurt",
+    "anchor",
+    "bakery",
+    "candle",
+    "desert",
+    "elbow",
+    "forest",
+    "guitar",
+    "hammer",
+    "insect",
+    "jungle",
+]
+"""What made-up texts are made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:

@@ -12,12 +12,12 @@ from commonplace.adapters.aws.bedrock_extractor import BedrockExtractor
 from commonplace.adapters.web.openai_extractor import OpenAIExtractor
 from commonplace.core.extraction import RuleExtractor
 from commonplace.model.errors import CommonplaceError
-from commonplace.model.event import Event, EventKind
+from commonplace.model.event import EventKind
 from commonplace.model.insight import Nature, Statement
 from commonplace.ports.extractor import MOST_STATEMENT, MOST_TITLE, Extractor
 from contract.consumers import kept
 from embedding_server import KEY
-from fakes import START
+from fakes import event
 from text_model_server import GPT, answering
 
 pytestmark = pytest.mark.anyio
@@ -40,20 +40,6 @@ CONTENTS = (
     "word " * 6_000,
     "x" * 32_000,
 )
-
-
-def event(content: str, number: int = 0, kind: EventKind = EventKind.USER) -> Event:
-    return Event(
-        id=f"{number:04}",
-        tenant="acme",
-        organization="acme",
-        actor="ada",
-        session="s",
-        kind=kind,
-        content=content,
-        at=START,
-        ingested_at=START,
-    )
 
 
 @pytest.fixture(params=ADAPTERS)

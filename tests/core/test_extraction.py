@@ -16,30 +16,16 @@ from commonplace.core.extraction import (
     small_talk,
     statements,
 )
-from commonplace.model.event import Event, EventKind
+from commonplace.model.event import EventKind
 from commonplace.model.insight import Nature, Statement
 from commonplace.ports.extractor import MOST_STATEMENT, MOST_TITLE, beginning
-from fakes import START
+from fakes import event
 
 USER, ASSISTANT, TOOL, APP = EventKind
 
 
-def event(content: str, kind: EventKind = USER) -> Event:
-    return Event(
-        id="01",
-        tenant="acme",
-        organization="acme",
-        actor="ada",
-        session="s",
-        kind=kind,
-        content=content,
-        at=START,
-        ingested_at=START,
-    )
-
-
 def only(content: str, kind: EventKind = USER) -> Statement:
-    (statement,) = statements(event(content, kind))
+    (statement,) = statements(event(content, kind=kind))
     return statement
 
 
@@ -254,7 +240,7 @@ SMALL_TALK = [
 @pytest.mark.parametrize("content", SMALL_TALK)
 @pytest.mark.parametrize("kind", [USER, ASSISTANT, TOOL])
 def test_small_talk_gives_no_statement(content: str, kind: EventKind) -> None:
-    assert statements(event(content, kind)) == ()
+    assert statements(event(content, kind=kind)) == ()
 
 
 @pytest.mark.parametrize(
@@ -439,7 +425,7 @@ HOSTILE = [
 @pytest.mark.parametrize("kind", EventKind)
 def test_no_text_takes_long_or_fails(content: str, kind: EventKind) -> None:
     # A pattern that tries every cut of 32,000 characters would take minutes here, and the suite would not end.
-    for statement in statements(event(content, kind)):
+    for statement in statements(event(content, kind=kind)):
         assert statement.text in content
         assert statement.insight.title
 
@@ -460,7 +446,7 @@ TEXTS = st.one_of(
 @given(TEXTS, st.sampled_from(EventKind))
 @example("Hi. " + "x" * 2_000, USER)
 def test_every_sentence_is_found_in_a_statement_unless_it_is_small_talk(content: str, kind: EventKind) -> None:
-    found = [each.text for each in statements(event(content, kind))]
+    found = [each.text for each in statements(event(content, kind=kind))]
     for sentence in re.split(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+", content):
         assert small_talk(sentence) or any(sentence.strip() in text for text in found)
 
@@ -468,8 +454,8 @@ def test_every_sentence_is_found_in_a_statement_unless_it_is_small_talk(content:
 @settings(derandomize=True, max_examples=300, database=None, deadline=None)
 @given(TEXTS, st.sampled_from(EventKind))
 def test_statements_are_well_formed_verbatim_and_always_the_same(content: str, kind: EventKind) -> None:
-    found = statements(event(content, kind))
-    assert found == statements(event(content, kind))
+    found = statements(event(content, kind=kind))
+    assert found == statements(event(content, kind=kind))
     for statement in found:
         assert statement.text.strip() == statement.text != ""
         assert statement.text in content

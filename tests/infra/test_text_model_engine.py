@@ -6,25 +6,12 @@ import pytest
 
 from commonplace.adapters.aws.bedrock_extractor import BedrockExtractor
 from commonplace.engines import opened
-from commonplace.model.event import Event, EventKind
 from commonplace.settings import SettingError, Settings
 from embedding_server import KEY
-from fakes import START, FakeClock
+from fakes import FakeClock, event
 from text_model_server import GPT, answering
 
 pytestmark = pytest.mark.anyio
-
-EVENT = Event(
-    id="e",
-    tenant="acme",
-    organization="acme",
-    actor="ada",
-    session="s",
-    kind=EventKind.USER,
-    content="The lantern of Mrs. Quimby burns.",
-    at=START,
-    ingested_at=START,
-)
 
 
 async def test_without_a_setting_there_is_none(tmp_path: Path) -> None:
@@ -41,7 +28,7 @@ async def test_an_endpoint_that_speaks_openais_protocol_reads_events(tmp_path: P
             extractor = engines.extractor()
             assert extractor is engines.extractor()
             assert extractor is not None
-            (extracted,) = await extractor.extract([EVENT], [])
+            (extracted,) = await extractor.extract([event()], [])
     assert isinstance(extracted.outcome, tuple)
     assert extracted.tokens > 0
 
