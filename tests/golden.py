@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -259,7 +260,8 @@ async def played_over(http: httpx.AsyncClient, file: Path, key: str) -> None:
     """Takes the steps of a file that a service needs no hand in, in the order of the keys too.
 
     It has been started with the settings of the file, and its worker works by itself: where the file lets the worker work,
-    what is asked next is asked until the answer is right.
+    whatever is read until something is written again is asked until the answer is right. Each answer waits for itself: what is
+    in one index may be found before what is in another.
     """
     known: Known = {"key": key}
     patience = 0.0
@@ -269,13 +271,19 @@ async def played_over(http: httpx.AsyncClient, file: Path, key: str) -> None:
         elif step.get("do") == "let":
             let(step, known)
         elif "request" in step:
+            if not reads(step["request"]):
+                patience = 0.0
             try:
                 await in_the_end(http, step, known, key, patience)
             except AssertionError as error:
                 raise AssertionError(f"{file.stem}: {step['name']}: {error}") from error
-            patience = 0.0
         else:
             assert step["do"] == "settings", step["do"]
+
+
+def reads(request: Any) -> bool:
+    """Whether a request changes nothing, so that it can be made again."""
+    return bool(request["method"] == "GET" or urlsplit(request["path"]).path.endswith("/search"))
 
 
 async def in_the_end(http: httpx.AsyncClient, step: Any, known: Known, key: str, patience: float) -> None:
