@@ -3,10 +3,15 @@ from datetime import timedelta
 
 import pytest
 
+from commonplace.core.browse import MOST_READ, Browse, everything
+from commonplace.core.cursor import Cursors
 from commonplace.model.errors import NotFound
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory
 from commonplace.model.scope import Scope
+from commonplace.rows.apikeys import Secrets
+from commonplace.rows.listing import BUDGET, Listed, Place
+from commonplace.rows.memories import Memories
 from commonplace.rows.memory_writes import Entry
 from fakes import START
 from steps import EVERYTHING, draft, ids, sentences, written
@@ -160,3 +165,60 @@ async def test_where_all_have_expired_there_is_no_newest(world: World) -> None:
         await expiring(world, await written(world, f"number {number}"), 10)
     world.clock.advance(10)
     assert await world.services.browse.newest(TENANT, EVERYTHING, 2) == []
+
+
+class Endless(Memories):
+    """Has the same memory again and again, as one row of ``apart``. Counts the rows that it read."""
+
+    def __init__(self, memory: Memory, apart: int) -> None:
+        self.memory = memory
+        self.apart = apart
+        self.read = 0
+
+    async def page(
+        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
+    ) -> Listed[Memory]:
+        assert (tenant, filter) == (TENANT, EVERYTHING)
+        assert (start is None) is (self.read == 0)
+        rows = min((limit + offset) * self.apart, BUDGET)
+        self.read += rows
+        found = rows // self.apart
+        return Listed((self.memory,) * max(0, found - offset), Place("x"), rows, max(0, offset - found))
+
+    async def total(self, tenant: str, filter: Filter) -> int | None:
+        assert (tenant, filter) == (TENANT, EVERYTHING)
+        return 10**6
+
+
+def browse(world: World, memories: Memories) -> Browse:
+    return Browse(memories, Cursors(Secrets(world.table), world.ids), world.clock)
+
+
+@pytest.mark.parametrize("apart", [1, 100, 10**9])
+async def test_a_list_that_nothing_continues_looks_at_so_many_rows(world: World, apart: int) -> None:
+    good = await written(world)
+    over = replace(good, expires_at=world.clock.now())
+    for memory, limit, shown, read in [
+        (good, 10, min(10, MOST_READ // apart), min(10 * apart, MOST_READ)),
+        (over, 10, 0, MOST_READ),
+    ]:
+        endless = Endless(memory, apart)
+        found = await browse(world, endless).newest(TENANT, EVERYTHING, limit)
+        assert len(found) == shown
+        assert read <= endless.read < read + BUDGET
+        assert endless.read == read or memory is over
+
+
+@pytest.mark.parametrize(("apart", "found"), [(1, 9), (100, 9), (4_000, 0)])
+async def test_a_counted_list_looks_at_so_many_rows(world: World, apart: int, found: int) -> None:
+    endless = Endless(await written(world), apart)
+    counted = browse(world, endless).counted
+    memories, total = await counted(TENANT, EVERYTHING, everything, limit=9, skip=30)
+    assert (len(memories), total) == (found, 10**6)
+    assert endless.read == min(39 * apart, MOST_READ)
+    endless.read = 0
+    memories, total = await counted(TENANT, EVERYTHING, lambda _: True, limit=9, skip=30)
+    assert (len(memories), total, endless.read) == (found, MOST_READ // apart if found else 0, MOST_READ)
+    endless.read = 0
+    assert await counted(TENANT, EVERYTHING, lambda _: False, limit=9, skip=0) == ([], 0)
+    assert endless.read == MOST_READ

@@ -96,16 +96,19 @@ async def test_what_is_further_back_than_one_reading_goes_is_shown_too(world: Wo
 
 
 class Endless(Events):
-    """Has the same event again and again. Counts how many it gave."""
+    """Has the same event again and again, as one row of ``apart``. Counts the rows that it read."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, apart: int = 1) -> None:
         self.event = event
-        self.given = 0
+        self.apart = apart
+        self.read = 0
 
-    async def page(self, tenant: str, organization: str, *, limit: int, **_: Any) -> Listed[Event]:
+    async def page(self, tenant: str, organization: str, *, limit: int, offset: int = 0, **_: Any) -> Listed[Event]:
         assert (tenant, organization) == (TENANT, ORG)
-        self.given += limit
-        return Listed((self.event,) * limit, Place("x"))
+        rows = min((limit + offset) * self.apart, BUDGET)
+        self.read += rows
+        found = rows // self.apart
+        return Listed((self.event,) * max(0, found - offset), Place("x"), rows, max(0, offset - found))
 
     async def total(self, tenant: str, organization: str) -> int:
         assert (tenant, organization) == (TENANT, ORG)
@@ -119,6 +122,7 @@ class Endless(Events):
         (EVERY, 300, 50, 10**6, 350),
         (EVERY, MOST_READ - 10, 10, 10**6, MOST_READ),
         (EVERY, 2 * MOST_READ, 0, 10**6, MOST_READ),
+        (EVERY, 10**6, 0, 10**6, 0),
         (Meant(actor="ada"), 0, 50, MOST_READ, MOST_READ),
         (Meant(actor="ada"), MOST_READ, 0, MOST_READ, MOST_READ),
     ],
@@ -129,4 +133,13 @@ async def test_of_very_many_only_so_many_are_read(
     (id,) = await told(world, order(1))
     endless = Endless((await world.services.events.many(TENANT, ORG, [id]))[id])
     found, counted = await Recount(endless)(TENANT, ORG, meant, limit=50, offset=offset, newest_first=True)
-    assert (len(found), counted, endless.given) == (shown, total, read)
+    assert (len(found), counted, endless.read) == (shown, total, read)
+
+
+@pytest.mark.parametrize(("apart", "meant"), [(1_000, MOST_READ // 1_000), (10**9, 0)])
+async def test_where_little_is_meant_no_more_is_read(world: World, apart: int, meant: int) -> None:
+    (id,) = await told(world, order(1))
+    endless = Endless((await world.services.events.many(TENANT, ORG, [id]))[id], apart)
+    asked = Meant(session="s")
+    found, counted = await Recount(endless)(TENANT, ORG, asked, limit=3, offset=1, newest_first=False)
+    assert (len(found), counted, endless.read) == (min(3, meant), meant, MOST_READ)

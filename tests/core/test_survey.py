@@ -74,7 +74,7 @@ class Endless(Memories):
         assert (tenant, filter.organization, offset) == (TENANT, ORG, 0)
         assert (start is None) is (self.asked == 0)
         self.asked += 1
-        return Listed((self.memory,) * limit, Place("x"))
+        return Listed((self.memory,) * limit, Place("x"), limit)
 
 
 async def test_of_very_many_memories_the_newest_are_seen_and_it_is_said_that_there_are_more(world: World) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from commonplace.adapters.embedded import table as sqlite
 from commonplace.adapters.embedded.database import Database
 from commonplace.ports.table import Item, Key, Put, Query, Scanned, Slice, Table, Write
-from commonplace.rows.listing import BUDGET, SLICE, Listed, Place, listed
+from commonplace.rows.listing import BUDGET, SLICE, Listed, Pages, Place, listed, some, window
 
 pytestmark = pytest.mark.anyio
 
@@ -46,10 +47,12 @@ class Numbers:
         self.table = Counted(count)
         self.step = step
         self.loaded = 0
+        self.loads = 0
 
     async def load(self, wanted: Sequence[Key]) -> list[int | None]:
         assert wanted, "nothing is loaded for nothing"
         self.loaded += len(wanted)
+        self.loads += 1
         return [number if number % self.step == 0 else None for number in (int(key.sort) for key in wanted)]
 
     async def page(
@@ -57,11 +60,15 @@ class Numbers:
     ) -> Listed[int]:
         return await listed(self.table, QUERY, self.load, limit=limit, offset=offset, filtered=filtered, start=start)
 
+    def pages(self, *, filtered: bool = True) -> Pages[int]:
+        return partial(listed, self.table, QUERY, self.load, filtered=filtered)
+
 
 @pytest.mark.parametrize("filtered", [True, False])
 async def test_an_empty_list_is_at_its_end(filtered: bool) -> None:
-    assert await Numbers(0).page(10, filtered=filtered) == Listed((), None)
-    assert await Numbers(3).page(10, offset=5, filtered=filtered) == Listed((), None)
+    assert await Numbers(0).page(10, filtered=filtered) == Listed((), None, 0)
+    looked_at = 3 if filtered else 0
+    assert await Numbers(3).page(10, offset=5, filtered=filtered) == Listed((), None, looked_at, 2)
 
 
 @pytest.mark.parametrize("filtered", [True, False])
@@ -127,7 +134,7 @@ async def test_a_page_that_finds_little_is_short_and_goes_on() -> None:
     assert numbers.loaded == BUDGET
     assert page.next is not None
     rest = await numbers.page(5, start=page.next)
-    assert rest == Listed((BUDGET + 100,), None)
+    assert rest == Listed((BUDGET + 100,), None, 500)
 
 
 async def test_a_budget_that_ends_inside_a_slice_loses_nothing() -> None:
@@ -138,6 +145,66 @@ async def test_a_budget_that_ends_inside_a_slice_loses_nothing() -> None:
     assert page.next is not None
     assert (await numbers.page(5, start=page.next)).items == (BUDGET + 100,)
     assert BUDGET % SLICE == 0
+
+
+@pytest.mark.parametrize("offset", [0, 3])
+async def test_a_page_says_how_much_of_its_offset_is_still_to_be_left_out(offset: int) -> None:
+    numbers = Numbers(BUDGET + 500, step=1_000)
+    page = await numbers.page(5, offset=offset)
+    assert (page.items, page.looked_at, page.offset) == (() if offset else (0, 1_000), BUDGET, 1 if offset else 0)
+    rest = await numbers.page(5, offset=page.offset, start=page.next)
+    assert rest == Listed(() if offset else (2_000,), None, 500)
+
+
+async def test_where_little_is_wanted_many_rows_are_read_at_a_time() -> None:
+    numbers = Numbers(1_100, step=1_000)
+    assert (await numbers.page(1, offset=1)).items == (1_000,)
+    assert numbers.loads < 30
+    start = (await numbers.page(1)).next
+    numbers.loaded = 0
+    page = await numbers.page(1, start=start)
+    assert page.items == (1_000,)
+    assert page.looked_at == numbers.loaded <= 1_000 + SLICE
+    assert (await numbers.page(9, start=page.next)) == Listed((), None, 99)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize(
+    ("limit", "offset"), [(5, 0), (BUDGET, 100), (BUDGET + 300, 0), (7, BUDGET + 250), (9_999, 1), (0, 0)]
+)
+async def test_what_is_asked_for_is_found_over_as_many_pages_as_it_takes(
+    filtered: bool, limit: int, offset: int
+) -> None:
+    step = 3 if filtered else 1
+    numbers = Numbers(step * (BUDGET + 255), step=step)
+    found = await some(numbers.pages(filtered=filtered), 10**6, limit=limit, offset=offset)
+    assert found == list(range(0, len(numbers.table.keys), step))[offset : offset + limit]
+
+
+async def test_some_of_a_list_is_looked_for_among_so_many_rows() -> None:
+    numbers = Numbers(4 * BUDGET, step=100)
+    assert await some(numbers.pages(), 2 * BUDGET, limit=1_000) == list(range(0, 2 * BUDGET, 100))
+    assert numbers.loaded == 2 * BUDGET
+    assert await some(numbers.pages(), 2 * BUDGET, limit=1_000, offset=50) == []
+
+
+@pytest.mark.parametrize(("limit", "offset"), [(2, 0), (5, 3), (1_000, 40), (0, 0), (3, 1_000)])
+async def test_a_window_shows_a_part_of_what_is_wanted_and_counts_all_of_it(limit: int, offset: int) -> None:
+    numbers = Numbers(BUDGET + 500, step=7)
+    wanted = [number for number in range(0, BUDGET + 500, 7) if number % 2]
+    found = await window(numbers.pages(), 10**6, lambda number: number % 2 == 1, limit=limit, offset=offset)
+    assert found == (wanted[offset : offset + limit], len(wanted))
+
+
+@pytest.mark.parametrize("step", [1, 3, 50, 10**6])
+async def test_a_window_counts_among_so_many_rows(step: int) -> None:
+    numbers = Numbers(6 * BUDGET, step=step)
+    found, count = await window(numbers.pages(), 3 * BUDGET, lambda number: number > 0, limit=2, offset=1)
+    assert 3 * BUDGET <= numbers.loaded < 4 * BUDGET
+    if step in (1, 10**6):  # a page of it is as many rows as it has room for, or as it may read
+        assert numbers.loaded == 3 * BUDGET
+    assert (numbers.loaded - 1) // step == count
+    assert found == [2 * step, 3 * step][: max(0, count - 1)]
 
 
 async def test_a_place_stays_where_it_is_whatever_comes_and_goes_before_it() -> None:

@@ -58,7 +58,7 @@ class Admit:
 
     async def all(self, caller: Principal, limit: int) -> list[ApiKey]:
         """The keys that the caller governs, good or not, newest first: at most ``limit``, and where the caller is limited to
-        organisations, of the tenant's newest ``rows.listing.BUDGET``."""
+        organisations, of the tenant's newest ``rows.apikeys.MOST_READ``."""
         return await self._keys.all(caller.tenant, caller.governs, limit)
 
     async def get(self, caller: Principal, id: str) -> ApiKey:

@@ -1,6 +1,7 @@
 """Reading memories back, one or a page at a time."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from commonplace.core.cursor import Cursors
 from commonplace.model.errors import NotFound
@@ -9,34 +10,33 @@ from commonplace.model.memory import Memory
 from commonplace.model.page import Page
 from commonplace.model.space import Space
 from commonplace.ports.world import Clock
+from commonplace.rows.listing import Reading, some, window
 from commonplace.rows.memories import Memories
 
 SLICE = 200
 MOST_READ = 20_000
-"""Rows that are read at most to count what no counter knows."""
+"""Rows that one request looks at, for a list that nothing continues or to count what no counter knows; the page that reaches
+them may go up to ``rows.listing.BUDGET`` beyond."""
 
 Wanted = Callable[[Memory], bool]
 """Whether a memory is meant, by what a filter cannot say."""
 
 
-def everything(_: Memory) -> bool:
-    """Means every memory."""
+def everything(_: object) -> bool:
+    """Means every one."""
     return True
 
 
 async def looked_over(
     memories: Memories, tenant: str, filter: Filter, wanted: Wanted = everything
 ) -> tuple[list[Memory], bool]:
-    """The memories that are meant, newest first, among the ``MOST_READ`` newest of the filter; and whether it has more."""
+    """The memories that are meant, newest first, among the first ``MOST_READ`` rows of the list; and whether it has more."""
     found: list[Memory] = []
-    seen, place = 0, None
-    while True:
-        listed = await memories.page(tenant, filter, limit=SLICE, start=place)
-        found += [memory for memory in listed.items if wanted(memory)]
-        seen += SLICE
-        if listed.next is None or seen >= MOST_READ:
-            return found, listed.next is not None
-        place = listed.next
+    reading = Reading(MOST_READ)
+    while reading.goes_on:
+        listed = await memories.page(tenant, filter, limit=SLICE, start=reading.place)
+        found += [memory for memory in reading.took(listed) if wanted(memory)]
+    return found, reading.place is not None
 
 
 class Browse:
@@ -74,30 +74,29 @@ class Browse:
 
     async def newest(self, tenant: str, filter: Filter, limit: int) -> list[Memory]:
         """The newest of the memories that the filter means, for a list that nothing continues: as many as are asked for, if
-        there are so many. ``filter.store`` must be given."""
-        now, place = self._clock.now(), None
+        there are so many among its first ``MOST_READ`` rows. ``filter.store`` must be given."""
+        now, reading = self._clock.now(), Reading(MOST_READ)
         found: list[Memory] = []
-        while True:
-            listed = await self._memories.page(tenant, filter, limit=limit - len(found), start=place)
-            found += [memory for memory in listed.items if not memory.expired(now)]
-            if listed.next is None or len(found) == limit:
-                return found
-            place = listed.next
+        while reading.goes_on and len(found) < limit:
+            # Where some have expired, many may have: as many pages of a few memories would take very many calls.
+            size = limit if reading.place is None else max(limit, SLICE)
+            listed = await self._memories.page(tenant, filter, limit=size, start=reading.place)
+            found += [memory for memory in reading.took(listed) if not memory.expired(now)]
+        return found[:limit]
 
     async def counted(
         self, tenant: str, filter: Filter, wanted: Wanted, *, limit: int, skip: int
     ) -> tuple[list[Memory], int]:
         """``limit`` of the memories that are meant, newest first, after leaving out ``skip``; and how many are meant.
 
-        The number is a counter's where there is one (``wanted`` everything, and a filter of one part of the scope). Else
-        it takes reading them: of more than ``MOST_READ`` rows the oldest are neither counted nor shown.
+        The number is a counter's where there is one (``wanted`` everything, and a filter of one part of the scope), else it
+        takes reading them. What stands beyond the first ``MOST_READ`` rows that were read is neither counted nor shown.
         """
+        pages = partial(self._memories.page, tenant, filter)
         total = await self._memories.total(tenant, filter) if wanted is everything else None
-        if total is not None:
-            listed = await self._memories.page(tenant, filter, limit=limit, offset=skip) if limit else None
-            return list(listed.items) if listed else [], total
-        found, _ = await looked_over(self._memories, tenant, filter, wanted)
-        return found[skip : skip + limit], len(found)
+        if total is None:
+            return await window(pages, MOST_READ, wanted, limit=limit, offset=skip)
+        return await some(pages, MOST_READ, limit=limit, offset=skip) if skip < total else [], total
 
     async def vectors(self, memories: Sequence[Memory], space: Space) -> dict[str, tuple[float, ...]]:
         """The first passage's vector of each of the memories that have one."""

@@ -1,10 +1,12 @@
 """Telling what happened: events as they were taken in."""
 
 from dataclasses import dataclass
+from functools import partial
 
-from commonplace.core.browse import MOST_READ, SLICE
+from commonplace.core.browse import MOST_READ, everything
 from commonplace.model.event import Event, EventKind
 from commonplace.rows.events import Events
+from commonplace.rows.listing import some, window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +27,18 @@ class Recount:
     async def __call__(
         self, tenant: str, organization: str, meant: Meant, *, limit: int, offset: int, newest_first: bool
     ) -> tuple[list[Event], int]:
-        """Events by when they happened, and how many are meant. Beyond ``MOST_READ`` of those that are meant none is shown, and
-        none is counted where no counter knows the number."""
-        every = meant == Meant()
-        most = min(MOST_READ, offset + limit) if every else MOST_READ
-        found: list[Event] = []
-        place = None
-        while True:
-            listed = await self._events.page(
-                tenant,
-                organization,
-                actor=meant.actor,
-                session=meant.session,
-                kind=meant.kind,
-                limit=min(SLICE, most - len(found)),
-                newest_first=newest_first,
-                start=place,
-            )
-            found += listed.items
-            if listed.next is None or len(found) >= most:
-                total = await self._events.total(tenant, organization) if every else len(found)
-                return found[offset : offset + limit], total
-            place = listed.next
+        """Events by when they happened, and how many are meant. Beyond the first ``MOST_READ`` rows none is shown, and none is
+        counted where no counter knows the number."""
+        pages = partial(
+            self._events.page,
+            tenant,
+            organization,
+            actor=meant.actor,
+            session=meant.session,
+            kind=meant.kind,
+            newest_first=newest_first,
+        )
+        if meant != Meant():
+            return await window(pages, MOST_READ, everything, limit=limit, offset=offset)
+        total = await self._events.total(tenant, organization)
+        return await some(pages, MOST_READ, limit=limit, offset=offset) if offset < total else [], total

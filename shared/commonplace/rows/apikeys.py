@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from commonplace.model.apikey import ApiKey, Permission
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
@@ -24,7 +25,10 @@ from commonplace.ports.table import (
 from commonplace.rows import keys
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
-from commonplace.rows.listing import listed
+from commonplace.rows.listing import listed, some
+
+MOST_READ = 20_000
+"""Keys of a tenant that one list looks at."""
 
 MOST_LIVE = 1_000
 """Places of good keys that are looked at: no limit on keys can be higher, and beyond it nobody counts."""
@@ -65,15 +69,14 @@ class ApiKeys:
 
         async def load(places: Sequence[Key]) -> list[ApiKey | None]:
             known = await self._table.batch_get(places)
-            hashes = [
-                keys.api_key(Reader(known[place].attributes).string("hash")) for place in places if place in known
-            ]
-            items = await self._table.batch_get(hashes)
-            found = [_decoded(items[hash]) for hash in hashes if hash in items]
-            return [key if wanted(key) else None for key in found]
+            hashes = {place: keys.api_key(Reader(item.attributes).string("hash")) for place, item in known.items()}
+            items = await self._table.batch_get(list(hashes.values()))
+            rows = [items.get(hashes[place]) if place in hashes else None for place in places]
+            found = [None if item is None else _decoded(item) for item in rows]
+            return [key if key is not None and wanted(key) else None for key in found]
 
         query = Query(partition=keys.known_key(tenant, "").partition, descending=True)
-        return list((await listed(self._table, query, load, limit=limit)).items)
+        return await some(partial(listed, self._table, query, load), MOST_READ, limit=limit)
 
     async def slots(self, tenant: str) -> list[Slot]:
         """The places that the keys of a tenant have; those of expired ones may be among them."""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from commonplace.model.directory import Group, GroupKind, PromptSource
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
@@ -11,7 +12,7 @@ from commonplace.ports.table import Absent, Delete, Item, Key, Present, Put, Que
 from commonplace.rows import keys
 from commonplace.rows.codec import Reader, present
 from commonplace.rows.commit import Meaning, Staged, commit
-from commonplace.rows.listing import listed
+from commonplace.rows.listing import listed, some
 
 EVERY = 10_000
 """Groups of one kind that an organisation has at most: slots have numbers of four digits."""
@@ -84,7 +85,8 @@ class Groups:
             return [_decoded(items[key]) if key in items else None for key in wanted]
 
         query = Query(partition=keys.group(tenant, organization, kind, "").partition, descending=True)
-        return list((await listed(self._table, query, load, limit=limit, offset=offset, filtered=False)).items)
+        pages = partial(listed, self._table, query, load, filtered=False)
+        return await some(pages, EVERY, limit=limit, offset=offset)
 
     async def to_promote(self, shard: str, before: datetime, limit: int) -> list[tuple[str, str]]:
         """Tenant and id of the organisations of a shard that have roles or teams and whose turn was at a time or before,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
 from commonplace.model.store import Store, StoreFigures, StoreStatus
@@ -10,7 +11,7 @@ from commonplace.ports.table import Absent, Delete, Item, Key, Put, Query, Revis
 from commonplace.rows import keys
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
-from commonplace.rows.listing import listed
+from commonplace.rows.listing import listed, some
 
 EVERY = 10_000
 """Stores of a tenant that one list shows at most."""
@@ -61,9 +62,11 @@ class Stores:
             ],
         )
 
-    async def cleared(self, tenant: str, id: str) -> None:
-        """Writes that nothing of a deleted store is left."""
-        await commit(self._table, [Staged(Delete(keys.cleared(tenant, id)))])
+    async def cleared(self, tenant: str, id: str, before: datetime) -> None:
+        """Writes that nothing is left of a store that was deleted before a time; of one that was not, nothing."""
+        item = await self._table.get(keys.cleared(tenant, id))
+        if item is not None and Reader(item.attributes).string("work_at") < keys.stamp(before):
+            await commit(self._table, [Staged(Delete(item.key))])
 
     async def to_clear(self, shard: str, before: datetime, limit: int) -> list[tuple[str, str]]:
         """Tenant and id of deleted stores of a shard that were to be cleared since before a time, oldest first."""
@@ -81,7 +84,7 @@ class Stores:
             return [_decoded(items[key]) if key in items else None for key in wanted]
 
         query = Query(partition=keys.members("stores", tenant), index="listing", descending=True)
-        return list((await listed(self._table, query, load, limit=EVERY, filtered=False)).items)
+        return await some(partial(listed, self._table, query, load, filtered=False), EVERY, limit=EVERY)
 
     async def figures(self, tenant: str, ids: Sequence[str]) -> dict[str, StoreFigures]:
         """What each of the stores holds."""
