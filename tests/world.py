@@ -26,7 +26,7 @@ from commonplace.model.space import Space
 from commonplace.ports.extractor import Extractor
 from commonplace.ports.index import Index, Outcome
 from commonplace.ports.queue import Message, Queue
-from commonplace.ports.table import Item, Key, Query, Scanned, Slice, Table, Write
+from commonplace.ports.table import ConditionFailed, Item, Key, Query, Scanned, Slice, Table, Write
 from commonplace.settings import Settings
 from commonplace.wiring import Services
 from fakes import FakeClock, FakeEmbedder, FakeIds, FakeMeter, FakeSender
@@ -56,12 +56,15 @@ class SwitchedQueue(Queue):
 
 
 class SwitchedTable(Table):
-    """A table that can be taken down. ``meanwhile`` happens once, just before the next write."""
+    """A table that can be taken down. ``meanwhile`` happens once, just before the next write, and ``refused`` once, just
+    after a write whose condition failed. Its indexes do not show what is ``late``."""
 
     def __init__(self, inner: SqliteTable) -> None:
         self.inner = inner
         self.down = False
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.refused: Callable[[], Awaitable[object]] | None = None
+        self.late: Sequence[Key] = ()
 
     async def get(self, key: Key) -> Item | None:
         self._demand()
@@ -78,12 +81,21 @@ class SwitchedTable(Table):
             await meanwhile()
         # CPython 3.11 does not trace what follows an error that is thrown into a coroutine, so coverage would not see it.
         (failure,) = await asyncio.gather(self.inner.transact(writes), return_exceptions=True)
-        if failure is not None:
-            raise failure
+        if failure is None:
+            return
+        if self.refused is not None and isinstance(failure, ConditionFailed):
+            refused, self.refused = self.refused, None
+            await refused()
+        raise failure
 
     async def query(self, query: Query) -> Slice:
         self._demand()
-        return await self.inner.query(query)
+        found = await self.inner.query(query)
+        return (
+            found
+            if query.index is None
+            else Slice(tuple(key for key in found.keys if key not in self.late), found.next)
+        )
 
     async def scan(self, after: str | None, limit: int) -> Scanned:
         self._demand()

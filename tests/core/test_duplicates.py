@@ -164,7 +164,7 @@ async def test_what_has_expired_can_be_said_again_before_it_is_swept(world: Worl
 
 async def test_a_claim_whose_memory_is_gone_keeps_nobody_from_writing(world: World) -> None:
     agent = await world.services.enlist.ensure(TENANT, "my-assistant")
-    claim = keys.claim(Scope(agent=agent.id), content_hash(CONTENT))
+    claim = keys.claim(Scope(agent=agent.id, organization=TENANT), content_hash(CONTENT))
     await world.table.transact([Put(keys.claimed(TENANT, claim), {"noun": "claim", "memory": "gone"})])
     await world.services.subscribe.add(TENANT, WebhookOrder(url="https://example.com", secret="s"))
     assert not (await told(world)).duplicate

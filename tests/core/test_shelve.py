@@ -2,15 +2,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from commonplace.core.enlist import AgentChange
 from commonplace.core.shelve import Added, Part, Shelved
 from commonplace.model.errors import Invalid, NotFound, RateLimited
 from commonplace.model.filter import Period
 from commonplace.model.memory import Accesses, Change, Draft, Standing
-from commonplace.model.scope import Scope
+from commonplace.model.scope import DEFAULT_STORE, Scope
 from commonplace.model.store import Store, StoreChange, StoreOrder, StoreStatus
 from steps import UNKNOWN, written
 from world import TENANT, World
@@ -142,7 +144,7 @@ async def test_a_batch_passes_over_what_is_there_and_what_it_repeats(world: Worl
 
 async def test_what_of_a_batch_cannot_be_written_is_counted(world: World) -> None:
     store = await store_with(world)
-    unknown = Draft(content="for nobody", agent=UNKNOWN, origin="x")
+    unknown = Draft(content="of no session", agent=None, origin="x", scope=Scope(session=UNKNOWN))
     assert await world.services.shelve.add_all(TENANT, store, [leveled("one"), unknown]) == Added(1, 0, 1)
     with pytest.raises(NotFound):
         await world.services.shelve.add(TENANT, store, unknown)
@@ -284,14 +286,134 @@ async def test_one_that_goes_meanwhile_is_not_counted_as_deleted(world: World) -
     assert store.status is StoreStatus.ACTIVE
 
 
-async def test_an_agent_may_be_named_by_its_id(world: World) -> None:
+async def test_an_agent_is_told_apart_by_what_it_is_called(world: World) -> None:
     store = await store_with(world)
     agent = await world.services.enlist.ensure(TENANT, "support")
-    await add(world, store, "by id", "agent", agent.id)
-    await add(world, store, "by name", "agent", "support")
-    for part in (Part(level="agent", name=agent.id), Part(level="agent", name="support")):
-        assert (await page(world, part))[1] == 2
-    assert await page(world, Part(name=agent.id)) == (["by id"], 1)
+    await add(world, store, "The kettle", "agent", agent.id)
+    await add(world, store, "The kettle", "agent", "support")
+    assert await count(world, store) == 2
+    await world.services.enlist.change(TENANT, agent.id, AgentChange(name="robot"))
+    await add(world, store, "The herring", "agent", "support")
+    for where in (Part(level="agent", name="support"), Part(name="support")):
+        assert await page(world, where) == (["The herring", "The kettle"], 2)
+    await world.services.enlist.remove(TENANT, agent.id)
+    assert await page(world, Part(level="agent", name=agent.id)) == (["The kettle"], 1)
+    assert await page(world, Part(level="agent", name="robot")) == ([], 0)
+    assert await world.services.shelve.remove_all(TENANT, "mem-k", Part(level="agent", name="support")) == 2
+
+
+async def test_what_an_agent_left_that_is_registered_no_more_is_found_by_its_name(world: World) -> None:
+    shelve = world.services.shelve
+    store = await world.services.furnish.get(TENANT, DEFAULT_STORE)
+    memory = (await shelve.add(TENANT, store, leveled("The kettle", "agent", "support"))).memory
+    await world.services.enlist.remove(TENANT, "support")
+    for name in ("support", memory.scope.agent):
+        part = Part(level="agent", name=name)
+        found, total = await shelve.page(TENANT, DEFAULT_STORE, part, 10, 0)
+        assert ([each.memory for each in found], total) == (([memory], 1) if name == "support" else ([], 0))
+    assert await shelve.remove_all(TENANT, DEFAULT_STORE, Part(level="agent", name="support")) == 1
+
+
+async def test_what_is_confidential_is_listed_and_not_found(world: World) -> None:
+    shelve = world.services.shelve
+    await written(world, "The kettle is secret", confidential=True)
+    store = await world.services.furnish.get(TENANT, DEFAULT_STORE)
+    assert (await shelve.page(TENANT, DEFAULT_STORE, Part(), 10, 0))[1] == 1
+    assert (await shelve.find(TENANT, store, "kettle", Part(), 10, 0.0)).hits == ()
+
+
+async def test_what_is_active_again_or_says_something_else_is_known_again(world: World) -> None:
+    store = await store_with(world)
+    change = partial(world.services.shelve.change, TENANT, "mem-k")
+    first = (await add(world, store, "The kettle", "user", "u")).memory
+    await change(first.id, Change(standing=Standing.ARCHIVED))
+    await change(first.id, Change(standing=Standing.ACTIVE))
+    assert (await add(world, store, "The kettle", "user", "u")).memory.id == first.id
+    await change(first.id, Change(content="The herring"))
+    assert (await add(world, store, "The herring", "user", "u")).memory.id == first.id
+    assert (await add(world, store, "The kettle", "user", "u")).memory.id != first.id
+    assert await count(world, store) == 2
+
+
+async def test_a_change_to_what_is_there_already_is_no_duplicate(world: World) -> None:
+    store = await store_with(world)
+    first = (await add(world, store, "The kettle")).memory
+    second = (await add(world, store, "The herring")).memory
+    changed = await world.services.shelve.change(TENANT, "mem-k", second.id, Change(content="The kettle"))
+    assert (changed.memory.id, changed.memory.claim) == (second.id, None)
+    assert (await add(world, store, "The kettle")).memory.id == first.id
+
+
+async def test_what_was_kept_without_deduplication_counts_from_its_next_change_on(world: World) -> None:
+    store = await store_with(world, deduplication=False)
+    first = (await add(world, store, "The kettle")).memory
+    store = await world.services.furnish.change(TENANT, "mem-k", StoreChange(config={"deduplication": True}))
+    await world.services.shelve.change(TENANT, "mem-k", first.id, Change(tags=("a",)))
+    assert (await add(world, store, "The kettle")).memory.id == first.id
+
+
+async def test_a_change_of_nothing_is_none_in_a_store_either(world: World) -> None:
+    store = await store_with(world)
+    memory = (await add(world, store, "The kettle")).memory
+    assert (await world.services.shelve.change(TENANT, "mem-k", memory.id, Change())).memory == memory
+
+
+@pytest.mark.parametrize(
+    "change",
+    [Change(content="The herring"), Change(standing=Standing.ARCHIVED), None],
+    ids=["said", "archived", "deleted"],
+)
+async def test_what_lets_go_of_its_content_meanwhile_keeps_nobody_from_writing_it(
+    world: World, change: Change | None
+) -> None:
+    store = await store_with(world)
+    first = (await add(world, store, "The kettle")).memory
+
+    async def lets_go() -> None:
+        if change is None:
+            await world.services.shelve.remove(TENANT, "mem-k", first.id)
+        else:
+            await world.services.shelve.change(TENANT, "mem-k", first.id, change)
+
+    world.table.refused = lets_go
+    second = (await add(world, store, "The kettle")).memory
+    assert second.id != first.id
+    assert (await add(world, store, "The kettle")).memory.id == second.id
+
+
+async def test_a_store_is_never_overfilled_by_many_at_once(world: World) -> None:
+    store = await store_with(world, maxMemories=5)
+    adding = (add(world, store, f"memory {number}") for number in range(20))
+    outcomes = await asyncio.gather(*adding, return_exceptions=True)
+    refusals = [each for each in outcomes if isinstance(each, BaseException)]
+    assert len(refusals) == 15
+    assert {(type(each), str(each)) for each in refusals} == {(RateLimited, "memories limit reached (5/5)")}
+    assert await count(world, store) == 5
+    await world.services.shelve.remove_all(TENANT, "mem-k", Part(level="global"))
+
+    async def filled() -> None:
+        await world.services.shelve.add_all(TENANT, store, [leveled(f"other {number}") for number in range(3)])
+
+    world.table.meanwhile = filled
+    batch = [leveled(f"memory {number}") for number in range(4)]
+    assert await world.services.shelve.add_all(TENANT, store, batch) == Added(2, 0, 2)
+    assert await count(world, store) == 5
+
+
+@pytest.mark.parametrize("key", ["mem-k", DEFAULT_STORE])
+async def test_equal_contents_of_agents_that_are_new_are_not_one(world: World, key: str) -> None:
+    if key == "mem-k":
+        store = await store_with(world, maxMemories=1)
+    else:
+        await world.services.furnish.get(TENANT, key)
+        store = await world.services.furnish.change(TENANT, key, StoreChange(config={"maxMemories": 1}))
+    batch = [leveled("The kettle", "agent", "one"), leveled("The kettle", "agent", "two")]
+    with pytest.raises(RateLimited):
+        await world.services.shelve.add_all(TENANT, store, batch)
+    await add(world, store, "The kettle", "agent")
+    with pytest.raises(RateLimited):
+        await add(world, store, "The kettle", "agent", "one")
+    assert await count(world, store) == 1
 
 
 async def test_metadata_and_config_do_not_grow_without_end(world: World) -> None:

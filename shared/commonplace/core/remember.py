@@ -26,6 +26,9 @@ from commonplace.rows.memory_writes import Duplicate, Entry
 from commonplace.rows.sessions import Sessions
 from commonplace.rows.webhooks import staged
 
+CLAIM_TRIES = 3
+"""How often a content is claimed that another let go of just now."""
+
 Counting = Callable[[Memory], Sequence[Count]]
 """What a new memory counts for besides its store and its scope, in the same transaction."""
 
@@ -139,7 +142,8 @@ class Remember:
         outcomes: dict[int, Remembered | CommonplaceError] = {}
         planned: dict[int, _Planned] = {}
         for number, draft in enumerate(drafts):
-            agent = agents.get(draft.agent) if draft.agent is not None else None
+            reference = _registered(draft)
+            agent = None if reference is None else agents[reference]
             session = sessions.get(draft.scope.session, False) if draft.scope.session is not None else False
             refusals = (gauged[number], agent, session)
             refusal = next((each for each in refusals if isinstance(each, CommonplaceError)), None)
@@ -170,16 +174,22 @@ class Remember:
         self, tenant: str, plan: _Planned, error: CommonplaceError | None
     ) -> Remembered | CommonplaceError:
         memory = plan.entry.memory
-        if isinstance(error, Duplicate):
+        for left in reversed(range(CLAIM_TRIES)):
+            if not isinstance(error, Duplicate):
+                break
             twin = await self._memories.get(tenant, error.id)
-            if twin is not None and not twin.expired(self._clock.now()):
+            holds = twin is not None and twin.claim == memory.claim
+            if twin is not None and holds and not twin.expired(self._clock.now()):
                 return Remembered(twin, duplicate=True)
-            # The other one is gone, but its claim was there a moment ago: this one does without.
-            memory = replace(memory, claim=None)
+            # One whose time is over holds its claim until it is swept away: this one does without. One that says something
+            # else by now, or is gone, holds it no more.
+            if holds or not left:
+                memory = replace(memory, claim=None)
             (error,) = await self._memories.add([replace(plan.entry, memory=memory)])
         return Remembered(memory) if error is None else error
 
     async def _agents(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, Agent | CommonplaceError]:
+        """The agents by what they are called, made where they are new; none outside of the store that all dialects share."""
         freely = {draft.agent for draft in drafts if draft.level is not None}
 
         async def one(reference: str) -> Agent | CommonplaceError:
@@ -188,7 +198,7 @@ class Remember:
             except NotFound as error:
                 return error
 
-        ordered = sorted({draft.agent for draft in drafts if draft.agent is not None})
+        ordered = sorted({name for name in map(_registered, drafts) if name is not None})
         return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
 
     async def _known_sessions(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, bool | CommonplaceError]:
@@ -227,15 +237,14 @@ class Remember:
 
     def _memory(self, tenant: str, draft: Draft, agent: Agent | None) -> Memory:
         now = self._clock.now()
-        scope = replace(_at_home(tenant, draft.scope), agent=None if agent is None else agent.id)
-        hash = content_hash(draft.content)
+        scope = replace(_at_home(tenant, draft.scope), agent=draft.agent if agent is None else agent.id)
         return Memory(
             id=draft.id or self._ids.new(),
             tenant=tenant,
             scope=scope,
             origin=draft.origin,
             content=draft.content,
-            content_hash=hash,
+            content_hash=content_hash(draft.content),
             kind=draft.kind,
             importance=draft.importance,
             tier=draft.tier or Tier.of(draft.importance),
@@ -247,10 +256,10 @@ class Remember:
             occurred_at=draft.occurred_at or now,
             marked_at=now,
             notify=draft.notify,
-            claim=claimed_by(draft, scope.agent),
+            claim=claimed_by(tenant, draft, scope.agent),
             level=draft.level or "",
             label=_label(draft, agent),
-            agent_name=None if agent is None else agent.name if draft.level is None else draft.agent,
+            agent_name=agent.name if agent is not None and draft.level is None else draft.agent,
             source=draft.source,
             brought=None if draft.vector is None else len(draft.vector),
             insight=draft.insight,
@@ -268,7 +277,7 @@ class Remember:
         deliveries = self._notify.deliveries(EventType.MEMORY_CREATED, memory, memory.created_at, endpoints)
         writer = agent.name if isinstance(agent, Agent) and registered else None
         vector = None if draft.vector is None else direction(draft.vector)
-        entry = Entry(memory, writer, vector, staged(deliveries), tuple(counting(memory)))
+        entry = Entry(memory, writer, vector, staged(deliveries), tuple(counting(memory)), draft.quota)
         return _Planned(entry, deliveries)
 
 
@@ -280,6 +289,11 @@ def _at_home(tenant: str, scope: Scope) -> Scope:
     return replace(scope, organization=tenant)
 
 
+def _registered(draft: Draft) -> str | None:
+    """The agent of a draft, where agents are registered: in the store that all dialects share."""
+    return draft.agent if draft.scope.store == DEFAULT_STORE else None
+
+
 def _label(draft: Draft, agent: Agent | None) -> str | None:
     """What the memory is about, by name: as the writer said it, where the writer thinks in levels."""
     if draft.level is not None:
@@ -287,12 +301,13 @@ def _label(draft: Draft, agent: Agent | None) -> str | None:
     return draft.scope.user or (draft.scope.session if agent is None else agent.name)
 
 
-def claimed_by(draft: Draft, agent: str | None) -> str | None:
-    """The key under which a draft claims its content; None if it may be there many times. ``agent`` is the agent's id."""
-    scope, hash = replace(draft.scope, agent=agent), content_hash(draft.content)
-    if draft.unique:
-        return keys.claim(scope, hash, draft.level, draft.label)
-    return None if draft.duplicate_threshold is None else keys.claim(scope, hash)
+def claimed_by(tenant: str, draft: Draft, agent: str | None = None) -> str | None:
+    """The key under which a draft claims its content; None if it may be there many times. ``agent`` is the agent's id, where
+    the writer does not think in levels."""
+    scope, hash = _at_home(tenant, draft.scope), content_hash(draft.content)
+    if draft.unique and draft.level is not None:
+        return keys.subject_claim(scope, hash, draft.level, _label(draft, None))
+    return None if draft.duplicate_threshold is None else keys.claim(replace(scope, agent=agent), hash)
 
 
 def _done(

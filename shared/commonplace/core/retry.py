@@ -7,7 +7,8 @@ from commonplace.model.errors import Conflict
 
 T = TypeVar("T")
 
-TRIES = 5
+TRIES = 20
+"""As many as write to one thing at the same moment, each of whom is the quickest once."""
 
 
 async def until_settled(attempt: Callable[[], Awaitable[T]], tries: int = TRIES) -> T:

@@ -1,5 +1,7 @@
 """Changing memories."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +18,10 @@ from commonplace.model.webhook import EventType
 from commonplace.ports.extractor import beginning
 from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
+from commonplace.rows import keys
+from commonplace.rows.commit import Staged
 from commonplace.rows.memories import Memories
+from commonplace.rows.memory_writes import Duplicate
 from commonplace.rows.webhooks import staged
 
 IDLE = timedelta(days=30)
@@ -106,11 +111,22 @@ class Revise:
         )
         endpoints = await self._notify.endpoints(memory.tenant)
         deliveries = self._notify.deliveries(EventType.MEMORY_UPDATED, new, now, endpoints)
-        await self._memories.replace(memory, new, staged(deliveries))
+        new = await self._replaced(memory, new, staged(deliveries), unique=change.unique)
         await self._notify.send(deliveries)
         if new.marked_at is None:
             return new
         return await self._searchable(new)
+
+    async def _replaced(self, old: Memory, new: Memory, also: Sequence[Staged], *, unique: bool) -> Memory:
+        """The memory as it was written; of ``unique`` ones it claims its content, if no other does."""
+        if unique and new.claim is None and new.archived_at is None:
+            claim = keys.subject_claim(new.scope, new.content_hash, new.level, new.label)
+            claiming = replace(new, claim=claim)
+            with suppress(Duplicate):
+                await self._memories.replace(old, claiming, also)
+                return claiming
+        await self._memories.replace(old, new, also)
+        return new
 
     async def _searchable(self, memory: Memory) -> Memory:
         (outcome,) = await self._embed([memory])

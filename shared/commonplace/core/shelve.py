@@ -11,16 +11,15 @@ from commonplace.core.relevance import stem, words
 from commonplace.core.remember import Remember, claimed_by
 from commonplace.core.revise import Revise
 from commonplace.core.search import Search, Wanted
-from commonplace.model.errors import CommonplaceError, NotFound, RateLimited
+from commonplace.model.errors import CommonplaceError, NotFound
 from commonplace.model.filter import Filter, Period
 from commonplace.model.hit import Results
 from commonplace.model.memory import Accesses, Change, Draft, Memory, Standing
+from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.store import Store
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
-
-FULL_FOR = 60
-"""Seconds after which to ask a full store again: something may have been deleted."""
+from commonplace.rows.memory_writes import full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +96,9 @@ class Shelve:
     async def add_all(self, tenant: str, store: Store, drafts: Sequence[Draft]) -> Added:
         """Writes memories in order; those that are there already, or stand before in the batch, are passed over.
 
-        Raises ``RateLimited``, with nothing written, if they would overfill the store; ``NotFound`` if it was deleted at the
-        same time, with all that was written.
+        Raises ``RateLimited``, with nothing written, if they would overfill the store (what others write at the same moment
+        may still fill it first, and make some of them fail); ``NotFound`` if it was deleted at the same time, with all that
+        was written.
         """
         placed = await self._placed(tenant, store, drafts)
         outcomes = (await self._remember.now(tenant, placed)).outcomes
@@ -118,9 +118,7 @@ class Shelve:
     async def page(self, tenant: str, key: str, part: Part, limit: int, skip: int) -> tuple[list[Shelved], int]:
         """Memories of a part, newest first, and how many it has (see ``Browse.counted``). It is no access."""
         store = await self._furnish.find(tenant, key)
-        filter = await self._filter(tenant, store, part, archived=True)
-        if filter is None:
-            return [], 0
+        filter = await self._filter(tenant, store, part)
         now, sought = self._clock.now(), None if part.text is None else _Sought(part.text)
 
         def meant(memory: Memory) -> bool:
@@ -136,7 +134,8 @@ class Shelve:
         """A memory after a change. It is no access. Raises ``NotFound``."""
         store = await self._furnish.find(tenant, key)
         shelved = await self._one(tenant, store, id)
-        return replace(shelved, memory=await self._revise(tenant, id, change))
+        wanted = change if change == Change() else replace(change, unique=store.unique)
+        return replace(shelved, memory=await self._revise(tenant, id, wanted))
 
     async def remove(self, tenant: str, key: str, id: str) -> None:
         """Deletes a memory. Raises ``NotFound``."""
@@ -146,18 +145,15 @@ class Shelve:
     async def remove_all(self, tenant: str, key: str, part: Part) -> int:
         """Deletes the memories of a part, of every standing; how many there were."""
         store = await self._furnish.find(tenant, key)
-        filter = await self._filter(tenant, store, part, archived=True)
-        return 0 if filter is None else await self._forget.matching(tenant, filter)
+        return await self._forget.matching(tenant, await self._filter(tenant, store, part))
 
     async def find(self, tenant: str, store: Store, query: str, part: Part, limit: int, floor: float) -> Results:
-        """The active memories of a part that answer the query, best first; each of them counts as accessed. If vectors or
-        words could not be asked, ``degraded`` says so.
+        """The active memories of a part that answer the query, best first, and none that are confidential; each of them
+        counts as accessed. If vectors or words could not be asked, ``degraded`` says so.
 
         ``store`` must be active. Raises ``Unavailable``.
         """
-        filter = await self._filter(tenant, store, part, archived=False)
-        if filter is None:
-            return Results(())
+        filter = replace(await self._filter(tenant, store, part), confidential=False, archived=False)
         wanted = Wanted(query=query, filter=filter, limit=limit, floor=floor)
         results = await self._search(tenant, wanted)
         await self._memories.accessed(tenant, [hit.memory.id for hit in results.hits], self._clock.now())
@@ -165,20 +161,20 @@ class Shelve:
 
     async def _placed(self, tenant: str, store: Store, drafts: Sequence[Draft]) -> list[Draft]:
         """The drafts in their store, if there is room for them."""
-        placed = [replace(draft, scope=replace(draft.scope, store=store.id), unique=store.unique) for draft in drafts]
+        placed = [
+            replace(draft, scope=replace(draft.scope, store=store.id), unique=store.unique, quota=store.quota)
+            for draft in drafts
+        ]
         if store.quota is not None:
             (figures,) = await self._furnish.figures([store])
             new = await self._new(tenant, placed)
             if new and figures.memories + new > store.quota:
-                raise RateLimited(f"memories limit reached ({figures.memories}/{store.quota})", FULL_FOR)
+                raise full(figures.memories, store.quota)
         return placed
 
     async def _new(self, tenant: str, drafts: Sequence[Draft]) -> int:
         """How many of the drafts are not there yet."""
-        agents: dict[str, str | None] = {}
-        for name in {draft.agent for draft in drafts if draft.agent is not None}:
-            agents[name] = await self._agent(tenant, name)
-        claims = [claimed_by(draft, None if draft.agent is None else agents[draft.agent]) for draft in drafts]
+        claims = [claimed_by(tenant, draft) for draft in drafts]
         named = {claim for claim in claims if claim is not None}
         return claims.count(None) + len(named) - len(await self._memories.claimed(tenant, named))
 
@@ -188,25 +184,28 @@ class Shelve:
             raise NotFound("memory")
         return Shelved(store, memory, (await self._memories.accesses(tenant, [id]))[id])
 
-    async def _filter(self, tenant: str, store: Store, part: Part, *, archived: bool) -> Filter | None:
-        """The filter for a part; None if nothing can be meant."""
-        whole = Filter(store=store.id, tags=part.tags, created=part.created, confidential=True, archived=archived)
+    async def _filter(self, tenant: str, store: Store, part: Part) -> Filter:
+        """The filter for a part, with what is archived or confidential.
+
+        In the store that all dialects share others write memories of several parts: there a name means all that have it as
+        that part, whatever else they are about.
+        """
+        whole = Filter(store=store.id, tags=part.tags, created=part.created, confidential=True, archived=True)
         match part.level, part.name:
             case None, name:
                 return replace(whole, label=name)
-            case level, None:
-                return replace(whole, level=level)
-            case "user", name:
+            case "user", str(name):
                 return replace(whole, user=name)
-            case "session", name:
+            case "session", str(name):
                 return replace(whole, session=name)
-            case "agent", name:
-                agent = await self._agent(tenant, name or "")
-                return None if agent is None else replace(whole, agent=agent)
-            case _:
-                return replace(whole, level=part.level, label=part.name)
+            case "agent", str(name) if store.id != DEFAULT_STORE:
+                return replace(whole, agent=name)
+            case "agent", str(name) if (agent := await self._registered(tenant, name)) is not None:
+                return replace(whole, agent=agent)
+            case level, name:
+                return replace(whole, level=level, label=name)
 
-    async def _agent(self, tenant: str, name: str) -> str | None:
+    async def _registered(self, tenant: str, name: str) -> str | None:
         try:
             found = await self._enlist.find(tenant, name)
         except NotFound:

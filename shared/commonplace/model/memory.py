@@ -164,8 +164,9 @@ class Draft:
 
     ``agent`` is an id or a name; None is for dialects without agents. ``level``, ``label`` and ``source`` are as in
     ``Memory``. ``id`` is for
-    dialects that say how an id has to look. Of ``unique`` drafts with one content, level and scope only the first is written. ``vector`` is the caller's
-    own, not all zeros. With a ``duplicate_threshold`` (a cosine) a memory
+    dialects that say how an id has to look. Of ``unique`` drafts, which say their level, with one content, level, label and
+    scope only the first is written. ``quota`` is how many memories the store may hold. ``vector`` is the caller's own, not all
+    zeros. With a ``duplicate_threshold`` (a cosine) a memory
     of the same scope that says the same is taken instead of a new one.
     """
 
@@ -186,6 +187,7 @@ class Draft:
     label: str | None = None
     source: str | None = None
     unique: bool = False
+    quota: int | None = None
     id: str | None = None
     vector: tuple[float, ...] | None = None
     insight: Insight | None = None
@@ -194,7 +196,8 @@ class Draft:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What an update asks for; ``None`` leaves a part as it is. ``metadata`` replaces the old metadata, ``merged`` is put
-    over it key by key."""
+    over it key by key. With ``unique`` the memory counts, from now on, as the one of its content, level, label and scope, if
+    no other does."""
 
     content: str | None = None
     metadata: Metadata | None = None
@@ -203,3 +206,4 @@ class Change:
     standing: Standing | None = None
     importance: float | None = None
     tier: Tier | None = None
+    unique: bool = False

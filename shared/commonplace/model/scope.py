@@ -10,7 +10,7 @@ DEFAULT_STORE = "default"
 class Scope:
     """The place of a memory inside its tenant. ``None`` says that a part is absent; an empty string is a value.
 
-    ``agent`` is the id of a registered agent. ``session`` is the id of a registered session or any other label that
+    ``agent`` is the id of a registered agent in the store that all dialects share, and its name in others. ``session`` is the id of a registered session or any other label that
     the caller gave; the other parts are the caller's own words, kept to the letter.
     """
 

@@ -63,7 +63,15 @@ class RevisionIs:
     revision: int
 
 
-Condition: TypeAlias = Absent | Present | RevisionIs | None
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Only if this number of the item, before the write, is at most so high; an absent one counts as 0."""
+
+    attribute: str
+    most: int
+
+
+Condition: TypeAlias = Absent | Present | RevisionIs | AtMost | None
 """What a write expects. ``None`` expects nothing."""
 
 
@@ -100,7 +108,7 @@ class Check:
     """Writes nothing, but must hold for the transaction to happen."""
 
     key: Key
-    condition: Absent | Present | RevisionIs
+    condition: Absent | Present | RevisionIs | AtMost
 
 
 Write: TypeAlias = Put | Update | Delete | Check

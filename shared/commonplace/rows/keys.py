@@ -123,9 +123,15 @@ def extracting(name: str) -> str:
     return joined("extracting", shard(name))
 
 
-def claim(scope: Scope, content_hash: str, *more: str | None) -> str:
-    """What a memory claims so that its content is not stored twice in its scope, or in what more its writer tells apart."""
-    return joined(*(getattr(scope, part) for part in SCOPE_PARTS), content_hash, *more)
+def claim(scope: Scope, content_hash: str) -> str:
+    """What a memory claims so that its content is not stored twice in its scope."""
+    return joined(*(getattr(scope, part) for part in SCOPE_PARTS), content_hash)
+
+
+def subject_claim(scope: Scope, content_hash: str, level: str, label: str | None) -> str:
+    """As ``claim``, for writers who think in levels: agents are told apart by what the writer called them."""
+    unnamed = (None if part == "agent" else getattr(scope, part) for part in SCOPE_PARTS)
+    return joined(*unnamed, content_hash, level, label)
 
 
 def claimed(tenant: str, claim: str) -> Key:

@@ -31,6 +31,7 @@ from commonplace.rows.memory_writes import (
     Entry,
     Settlement,
     additions,
+    claiming,
     counts,
     gone_or_changed,
     grouped,
@@ -98,13 +99,14 @@ class Memories:
         return outcomes
 
     async def replace(self, old: Memory, new: Memory, also: Sequence[Staged] = ()) -> None:
-        """Writes a new revision over ``old``, whose claim goes if ``new`` does not hold it any more.
-
-        Raises ``NotFound`` or ``Conflict``.
+        """Writes a new revision over ``old``, whose claim goes if ``new`` does not hold it any more; a claim that is new is
+        taken. Raises ``NotFound`` or ``Conflict``, and ``Duplicate`` if another holds it.
         """
         writes = [Staged(Put(keys.memory(old.tenant, old.id), encoded(new), RevisionIs(old.revision)), gone_or_changed)]
         if old.claim is not None and new.claim != old.claim:
             writes.append(Staged(Delete(keys.claimed(old.tenant, old.claim))))
+        if new.claim is not None and new.claim != old.claim:
+            writes.append(claiming(new, new.claim))
         if new.given is None:
             writes += without_given(old)
         await commit(self._table, [*writes, *also])

@@ -1,10 +1,10 @@
 """The writes that belong together when a memory comes, changes or goes, and what their failure means."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from commonplace.model.errors import CommonplaceError, Conflict, NotFound
+from commonplace.model.errors import CommonplaceError, Conflict, NotFound, RateLimited
 from commonplace.model.memory import Memory
 from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.space import Embedding, Space
@@ -22,13 +22,16 @@ from commonplace.ports.table import (
 )
 from commonplace.rows import keys
 from commonplace.rows.codec import Reader, absent, chunks, per_chunk, present, text, unpacked
-from commonplace.rows.commit import Staged, changed_meanwhile
+from commonplace.rows.commit import Meaning, Staged, changed_meanwhile
 from commonplace.rows.figures import Count, tallied
 from commonplace.rows.memory_items import encoded, living, marked, told
 from commonplace.rows.sessions import contribution
 
 MAX_COMMIT_BYTES = 3_000_000
 """Of the 4 MB that a transaction may have."""
+
+FULL_FOR = 60
+"""Seconds after which to ask a full store again: something may have been deleted."""
 
 
 class Duplicate(CommonplaceError):
@@ -45,7 +48,8 @@ class Entry:
 
     ``writer`` is the name of the agent that contributes to the memory's session, where that session is a registered
     one (which must still be there); ``vector`` is the one that the memory's writer gave, of length 1; ``also`` are other
-    staged rows, such as deliveries; ``counted`` is what the memory counts for besides its store and its scope.
+    staged rows, such as deliveries; ``counted`` is what the memory counts for besides its store and its scope; ``quota`` is
+    how many memories its store may hold, where that is limited.
     """
 
     memory: Memory
@@ -53,6 +57,7 @@ class Entry:
     vector: tuple[float, ...] | None = None
     also: tuple[Staged, ...] = ()
     counted: tuple[Count, ...] = ()
+    quota: int | None = None
 
 
 def grouped(entries: Sequence[Entry]) -> list[list[Entry]]:
@@ -82,8 +87,7 @@ def additions(entries: Sequence[Entry]) -> list[Staged]:
         memory = entry.memory
         writes.append(Staged(Put(keys.memory(memory.tenant, memory.id), encoded(memory), Absent())))
         if memory.claim is not None:
-            claim = Put(keys.claimed(memory.tenant, memory.claim), {"noun": "claim", "memory": memory.id}, Absent())
-            writes.append(Staged(claim, _duplicate))
+            writes.append(claiming(memory, memory.claim))
         if entry.vector is not None:
             writes += _vectors(memory, Embedding(Space.given(len(entry.vector)), (entry.vector,)))
         around.update({staged.write.key: staged for staged in _around(entry)})
@@ -92,8 +96,16 @@ def additions(entries: Sequence[Entry]) -> list[Staged]:
     return [*writes, *around.values(), *counters]
 
 
+def claiming(memory: Memory, claim: str) -> Staged:
+    """The write by which a memory claims its content; what stands in its way is a ``Duplicate``."""
+    return Staged(Put(keys.claimed(memory.tenant, claim), {"noun": "claim", "memory": memory.id}, Absent()), _duplicate)
+
+
 def _counts(entry: Entry) -> list[Count]:
-    return [*counts(entry.memory, 1), *entry.counted]
+    store, *others = counts(entry.memory, 1)
+    if entry.quota is not None:
+        store = replace(store, most=entry.quota, meaning=_full(entry.quota))
+    return [store, *others, *entry.counted]
 
 
 def _around(entry: Entry) -> list[Staged]:
@@ -110,10 +122,9 @@ def _around(entry: Entry) -> list[Staged]:
 
 
 def counts(memory: Memory, by: int, now: datetime | None = None) -> list[Count]:
-    """What a memory counts for: its store, and its agent and its session there; outside of the store that all dialects
-    share also its user and its level, and when something last went."""
+    """What a memory counts for: first its store, and when something last came or went there; its agent and its session;
+    outside of the store that all dialects share also its user and its level."""
     at = memory.created_at if by > 0 else None
-    activity = at if memory.scope.store == DEFAULT_STORE else at or now
     store = memory.scope.store
     within = [("store", None), ("agent", memory.scope.agent), ("session", memory.scope.session)]
     if store != DEFAULT_STORE:
@@ -123,7 +134,7 @@ def counts(memory: Memory, by: int, now: datetime | None = None) -> list[Count]:
             keys.figures(memory.tenant, noun, store, *([] if id is None else [id])),
             "memories",
             by,
-            activity if noun == "store" else at,
+            at or now if noun == "store" else at,
         )
         for noun, id in within
         if noun == "store" or id is not None
@@ -239,6 +250,18 @@ def gone_or_changed(item: Item | None) -> CommonplaceError:
 
 def _no_store(_: Item | None) -> CommonplaceError:
     return NotFound("store")
+
+
+def _full(quota: int) -> Meaning:
+    def meaning(item: Item | None) -> CommonplaceError:
+        return full(0 if item is None else Reader(item.attributes).whole("memories"), quota)
+
+    return meaning
+
+
+def full(memories: int, quota: int) -> RateLimited:
+    """What it means that a store of so many memories has no room for more."""
+    return RateLimited(f"memories limit reached ({memories}/{quota})", FULL_FOR)
 
 
 def _no_session(_: Item | None) -> CommonplaceError:

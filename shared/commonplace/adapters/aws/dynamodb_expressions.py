@@ -9,6 +9,7 @@ from commonplace.model.errors import Malformed
 from commonplace.ports.table import (
     INDEXES,
     Absent,
+    AtMost,
     Check,
     Delete,
     Key,
@@ -128,7 +129,7 @@ class _Expression:
         self._values[placeholder] = encoded_value(value)
         return placeholder
 
-    def condition(self, condition: Absent | Present | RevisionIs) -> str:
+    def condition(self, condition: Absent | Present | RevisionIs | AtMost) -> str:
         match condition:
             case Absent():
                 return f"attribute_not_exists({self.name(PARTITION)})"
@@ -136,6 +137,10 @@ class _Expression:
                 return f"attribute_exists({self.name(PARTITION)})"
             case RevisionIs(revision):
                 return f"{self.name('revision')} = {self.value(revision)}"
+            case AtMost(attribute, most):
+                name, value = self.name(attribute), self.value(most)
+                # What is not there equals nothing and is below nothing.
+                return f"{name} <= {value} OR attribute_not_exists({name})" if most >= 0 else f"{name} <= {value}"
 
     def update(self, update: Update) -> str:
         # Removing what nobody has makes an update of nothing a good expression, which a transaction demands.

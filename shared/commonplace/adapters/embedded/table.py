@@ -15,6 +15,7 @@ from commonplace.ports.table import (
     MAX_TRANSACTION,
     TTL_ATTRIBUTE,
     Absent,
+    AtMost,
     Attributes,
     Check,
     Condition,
@@ -185,6 +186,9 @@ def _holds(condition: Condition, old: _Found) -> bool:
             return old is not None
         case RevisionIs(revision):
             return old is not None and old[1].get("revision") == revision
+        case AtMost(attribute, most):
+            value = 0 if old is None else old[1].get(attribute, 0)
+            return isinstance(value, int) and value <= most
         case None:
             return True
 
