@@ -49,7 +49,7 @@ async def documents(world: World, tenant: str = TENANT) -> dict[tuple[str, int],
     """Everything that the index holds of a tenant: memory and passage to version."""
     space = world.embedder.space
     probe = Probe(tenant=tenant, vector=(1.0, *[0.0] * (space.dimension - 1)), text=None, k=1000)
-    arm = (await world.index.inner.search(space, probe, EVERYTHING)).vectors
+    arm = (await world.index.inner.search(space, probe, Filter(confidential=True, archived=True))).vectors
     return {(each.memory, each.passage): each.version for each in arm.candidates}
 
 

@@ -3,11 +3,14 @@ from datetime import timedelta
 
 import pytest
 
+from commonplace.core.furnish import SETTLED
 from commonplace.core.shelve import Part
 from commonplace.model.errors import Conflict, Invalid, NotFound
+from commonplace.model.filter import Filter
 from commonplace.model.memory import Draft
 from commonplace.model.scope import Scope
 from commonplace.model.store import Store, StoreChange, StoreFigures, StoreOrder, StoreStatus
+from commonplace.rows import keys
 from steps import documents, handed
 from world import TENANT, World
 
@@ -107,9 +110,33 @@ async def test_a_deleted_store_is_gone_at_once_and_emptied_by_the_worker(world: 
     await world.work()
     assert await documents(world) == {}
     assert await furnish.figures([store]) == [StoreFigures(last_activity_at=world.clock.now())]
+    await settled(world)
     assert (await world.services.sweep(timedelta(0))).stores == 0
     with pytest.raises(NotFound):
         await furnish.remove(TENANT, "mem-unknown")
+
+
+async def settled(world: World) -> None:
+    """The sweeper and the worker look once more at what was deleted, after lists have caught up."""
+    world.clock.advance(SETTLED.total_seconds() + 1)
+    assert (await world.services.sweep()).stores == 1
+    await world.work()
+
+
+async def test_what_a_list_shows_late_does_not_outlive_its_store(world: World) -> None:
+    store = await filled(world, 2)
+    listed = await world.services.memories.page(TENANT, Filter(store=store.id), limit=10)
+    world.table.late = [keys.memory(TENANT, memory.id) for memory in listed.items]
+    await world.services.furnish.remove(TENANT, store.key)
+    await world.work()
+    assert len(await documents(world)) == 2
+    world.table.late = ()
+    world.clock.advance(61)
+    assert (await world.services.sweep()).stores == 1
+    await world.work()
+    assert await documents(world) == {}
+    await settled(world)
+    assert (await world.services.sweep(timedelta(0))).stores == 0
 
 
 async def test_a_large_store_is_emptied_in_several_messages(world: World) -> None:
@@ -132,4 +159,5 @@ async def test_the_sweeper_has_a_store_emptied_whose_message_was_lost(world: Wor
     assert (await world.services.sweep()).stores == 1
     await world.work()
     assert await documents(world) == {}
+    await settled(world)
     assert (await world.services.sweep()).stores == 0

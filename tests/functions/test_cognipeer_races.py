@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from commonplace.model.document import Probe
 from commonplace.model.filter import Filter
+from commonplace.rows import keys
+from steps import documents
 from world import TENANT, Client, World
 
 pytestmark = pytest.mark.anyio
@@ -59,10 +60,7 @@ async def test_of_twenty_equal_adds_at_once_one_is_stored(world: World, client: 
 
 async def documents_of_all(world: World) -> set[str]:
     """The memories that the index holds, of whatever store."""
-    space = world.embedder.space
-    probe = Probe(tenant=TENANT, vector=(1.0, *[0.0] * (space.dimension - 1)), text=None, k=1000)
-    arm = (await world.index.inner.search(space, probe, Filter(confidential=True, archived=True))).vectors
-    return {candidate.memory for candidate in arm.candidates}
+    return {memory for memory, _ in await documents(world)}
 
 
 async def test_of_equal_batches_at_once_each_memory_is_stored_once(client: Client) -> None:
@@ -126,9 +124,16 @@ async def test_accesses_at_once_are_all_counted(client: Client) -> None:
 async def test_changes_of_one_memory_at_once_all_happen(client: Client) -> None:
     await store(client)
     id = (await client("POST", MEMORIES, {"content": "The red kettle"}, expect=201))["memory"]["_id"]
-    changes = [("PATCH", f"{MEMORIES}/{id}", {"metadata": {f"k{n}": n}}) for n in range(4)]
-    assert await statuses(client, *changes) == {200: 4}
-    assert (await client("GET", f"{MEMORIES}/{id}"))["metadata"] == {f"k{n}": n for n in range(4)}
+    changes = [("PATCH", f"{MEMORIES}/{id}", {"metadata": {f"k{n}": n}}) for n in range(12)]
+    assert await statuses(client, *changes) == {200: 12}
+    assert (await client("GET", f"{MEMORIES}/{id}"))["metadata"] == {f"k{n}": n for n in range(12)}
+
+
+async def test_a_quota_is_never_exceeded_at_once(client: Client) -> None:
+    await store(client, maxMemories=5)
+    adds = [("POST", MEMORIES, {"content": f"memory {n}"}) for n in range(20)]
+    assert await statuses(client, *adds) == {201: 5, 429: 15}
+    assert await counted(client) == 5
 
 
 async def test_a_quota_is_never_exceeded_one_after_the_other(client: Client) -> None:
@@ -151,7 +156,7 @@ async def test_a_quota_is_never_exceeded_one_after_the_other(client: Client) -> 
 async def emptied(world: World) -> None:
     """What the worker and, a while later, the sweeper do about a deleted store."""
     await world.work()
-    for _ in range(3):
+    for _ in range(4):
         world.clock.advance(121)
         await world.services.sweep(timedelta(minutes=1))
         await world.work()
@@ -216,8 +221,12 @@ async def test_an_add_to_a_deleted_store_does_not_reach_the_one_that_has_its_key
 async def test_a_memory_that_the_list_shows_late_does_not_outlive_its_store(world: World, client: Client) -> None:
     """A list may lag behind the table: the worker may not see what was written just before the store was deleted."""
     id = await store(client)
+    late = (await client("POST", MEMORIES, {"content": "The red kettle"}, expect=201))["memory"]["_id"]
+    world.table.late = [keys.memory(TENANT, late)]
     await client("DELETE", STORE)
     await world.work()  # the list is still empty
+    assert (await client("GET", f"/v1/memories/{late}"))["content"] == "The red kettle"
+    world.table.late = ()
     await emptied(world)
     assert await left(world, id) == []
     assert (await world.services.sweep(timedelta(0))).stores == 0

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 from commonplace.core.forget import Forget
 from commonplace.core.merge import merged
@@ -12,6 +13,9 @@ from commonplace.model.store import Store, StoreChange, StoreFigures, StoreOrder
 from commonplace.ports.queue import Message, Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows.stores import Stores
+
+SETTLED = timedelta(minutes=5)
+"""How long after a store was deleted its list may still show what was written before: more than any index lags behind."""
 
 ROUNDS = 10
 """How many times a hundred memories one message of the worker's clears at most; the rest is another message."""
@@ -106,10 +110,14 @@ class Furnish:
         await self._queue.send([message(tenant, store.id)])  # if it is refused, the sweeper finds the mark
 
     async def clear(self, tenant: str, id: str) -> None:
-        """Empties a deleted store, ``ROUNDS`` hundred memories at most, and asks for the rest. It can be repeated."""
+        """Empties a deleted store, ``ROUNDS`` hundred memories at most, and asks for the rest. It can be repeated.
+
+        The store stays marked until it was looked at ``SETTLED`` after its deletion: the sweeper asks for that.
+        """
+        looked = self._clock.now()
         for _ in range(ROUNDS):
             if not await self._forget.some_of(tenant, id):
-                await self._stores.cleared(tenant, id)
+                await self._stores.cleared(tenant, id, looked - SETTLED)
                 return
         await self._queue.send([message(tenant, id)])
 
