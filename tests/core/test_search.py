@@ -189,6 +189,14 @@ async def test_a_long_memory_is_found_by_any_of_its_parts_and_is_one_hit(world: 
         assert await found(world, f"thing{number}") == [memory.id]
 
 
+async def test_a_memory_of_many_passages_leaves_room_for_others(world: World) -> None:
+    giant = await written(world, " ".join(f"The kettle number {number} is red." for number in range(1_500)))
+    assert giant.passages > 110
+    others = {(await written(world, f"The kettle of {name} is red")).id for name in ("Ada", "Bob", "Cleo")}
+    assert {hit.memory.id for hit in (await searched(world, "the kettle is red")).hits} == {giant.id, *others}
+    assert len((await searched(world, "the kettle is red", limit=2)).hits) == 2
+
+
 async def test_a_memory_is_found_by_the_name_of_who_said_it(world: World) -> None:
     await written(world, "Rain again", scope=Scope(user="Bob"))
     ada = await written(world, "Rain again", scope=Scope(user="Ada"))

@@ -1,7 +1,7 @@
 """Finding memories by meaning and by words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -18,6 +18,12 @@ from commonplace.ports.index import Index
 from commonplace.ports.meter import ArmName, Measure, Meter, degraded_answer, search_latency
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
+
+MORE = 4
+"""How many times as many candidates are asked for where a few memories of many passages took all places."""
+
+MOST_CANDIDATES = 10_000
+"""Hits that OpenSearch returns at most (``index.max_result_window``)."""
 
 
 class Mode(StrEnum):
@@ -89,9 +95,11 @@ class Search:
         text = _text(wanted)
         if vector is None and not text:
             return Findings(Arm(failure=failure), Arm())
-        k = max(self._tuning.candidates, 2 * wanted.limit)
-        probe = Probe(tenant=tenant, vector=vector, text=text or None, k=k)
+        probe = Probe(tenant=tenant, vector=vector, text=text or None, k=max(self._tuning.candidates, 2 * wanted.limit))
         findings = await self._index.search(self._embedder.space, probe, wanted.filter)
+        while _crowded(findings, probe.k, wanted.limit):
+            probe = replace(probe, k=min(MORE * probe.k, MOST_CANDIDATES))
+            findings = await self._index.search(self._embedder.space, probe, wanted.filter)
         return findings if failure is None else Findings(Arm(failure=failure), findings.words)
 
     async def _hits(self, tenant: str, wanted: Wanted, ranking: Sequence[Fused]) -> list[Hit]:
@@ -122,6 +130,13 @@ class Search:
             and not memory.expired(self._clock.now())
             and filter.matches(memory)
         )
+
+
+def _crowded(findings: Findings, k: int, limit: int) -> bool:
+    """Whether an arm has more to give than the ``k`` candidates that it was asked for, and they are of too few memories."""
+    arms = (findings.vectors, findings.words)
+    memories = {candidate.memory for arm in arms for candidate in arm.candidates}
+    return len(memories) < limit and k < MOST_CANDIDATES and any(len(arm.candidates) >= k for arm in arms)
 
 
 def _measures(name: ArmName, arm: Arm) -> list[Measure]:
