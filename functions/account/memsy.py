@@ -117,7 +117,7 @@ def _keys(services: Services) -> list[Operation]:
 
     return [
         Operation("GET", "/api/keys", Permission.ADMIN, listing),
-        Operation("POST", "/api/keys", Permission.ADMIN, create),
+        Operation("POST", "/api/keys", Permission.ADMIN, create, secret=True),
         Operation("DELETE", "/api/keys/{id}", Permission.ADMIN, remove),
         Operation("GET", "/api/keys/{id}/usage", Permission.ADMIN, usage),
     ]

@@ -98,7 +98,7 @@ def _keys(services: Services) -> list[Operation]:
         token, key = await services.admit.mint(body.order(call.caller, services.settings.environment, now))
         return Reply(responses.key(token, key, now), 201)
 
-    return [Operation("POST", "/v1/keys", Permission.ADMIN, create)]
+    return [Operation("POST", "/v1/keys", Permission.ADMIN, create, secret=True)]
 
 
 def _health(services: Services) -> list[Operation]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from commonplace.http.endpoint import normalised
+from commonplace.http.path import matched
 from commonplace.wiring import Services
 from template import Template
 
@@ -38,7 +38,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        await self._application(scope["method"], normalised(scope["path"]))(scope, receive, send)
+        await self._application(scope["method"], matched(scope))(scope, receive, send)
 
     def _application(self, method: str, path: str) -> ASGIApp:
         exact = self._exact.get((method, path)) or self._exact.get(("ANY", path))

@@ -333,12 +333,8 @@ async def everything(client: Client) -> None:
 @FUZZ
 @given(sent=requests())
 async def test_no_request_is_a_server_error(client: Client, sent: Sent) -> None:
-    slash = "/" in sent.key + sent.id  # decoded on the way, it makes another path
     response = await tried(client, sent)
-    if slash:
-        assert response.status_code < 500, response.text
-    else:
-        fine(response, sent.route.answer, sent.route.status)
+    fine(response, sent.route.answer, sent.route.status)
     await everything(client)
 
 

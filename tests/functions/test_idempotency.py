@@ -61,6 +61,37 @@ async def test_of_requests_at_the_same_time_one_is_done_and_the_others_wait_or_g
     assert (await client("GET", "/v1/memories"))["total_count"] == 1
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "shown"),
+    [
+        ("/v1/keys", {"name": "ci", "scopes": ["read"]}, 201, "key"),
+        ("/api/keys", {"name": "ci"}, 200, "raw_key"),
+        ("/memsy/api/keys", {"name": "ci"}, 200, "raw_key"),
+    ],
+)
+async def test_a_new_api_key_is_shown_once_and_kept_nowhere(
+    world: World, client: Client, path: str, body: object, status: int, shown: str
+) -> None:
+    first, second = [await client("POST", path, body, headers=NAMED, expect=status) for _ in range(2)]
+    assert first[shown] != second[shown]
+    for answer in (first, second):
+        async with world.client(answer[shown]) as holder:
+            await holder("GET", "/api/me")
+    kept = (await world.table.scan(None, 10_000)).items
+    assert {str(item.attributes["noun"]) for item in kept if "noun" in item.attributes} >= {"api-key"}
+    assert not [item.key for item in kept if first[shown] in f"{item}" or second[shown] in f"{item}"]
+
+
+async def test_no_answer_that_is_kept_tells_the_secret_of_a_webhook(world: World, client: Client) -> None:
+    body = {"url": "https://example.com/hook", "event_types": ["memory.created"], "secret": "s" * 32}
+    first = await client("POST", "/v1/webhooks", body, headers=NAMED, expect=201)
+    assert await client("POST", "/v1/webhooks", body, headers=NAMED, expect=201) == first
+    kept = (await world.table.scan(None, 10_000)).items
+    answers = [item for item in kept if item.attributes.get("noun") == "request"]
+    assert answers
+    assert "s" * 32 not in f"{answers}"
+
+
 async def test_searches_are_never_repeated_from_memory(client: Client) -> None:
     search = {"query": "dark mode"}
     assert (await client("POST", "/v1/memories/search", search, headers=NAMED))["total"] == 0

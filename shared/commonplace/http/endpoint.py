@@ -20,6 +20,8 @@ from commonplace.http.cors import Cors
 from commonplace.http.credentials import AnyKey, permit, visitor
 from commonplace.http.dialect import Dialect, owner
 from commonplace.http.host import Host
+from commonplace.http.path import decoded, matched
+from commonplace.http.payload import demand_carried
 from commonplace.http.shared_path import RELAY
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
@@ -95,12 +97,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone."""
+    """One endpoint: what it takes to call it, and what it does. ``permission`` None leaves it open to everyone.
+
+    The answer of a ``secret`` one shows what is shown only once. It is kept nowhere, so repeating the request under its
+    Idempotency-Key has another effect and another answer.
+    """
 
     method: str
     path: str
     permission: Permission | AnyKey | None
     act: Callable[[Call], Awaitable[Reply]]
+    secret: bool = False
 
 
 Told = Callable[[Principal], Awaitable[Mapping[str, str]]]
@@ -149,8 +156,9 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
     def endpoint(path: str, there: Mapping[str, Offer]) -> Callable[[Request], Awaitable[Response]]:
         async def serve(request: Request) -> Response:
             body = Body(request)
+            variables = decoded(request.path_params)
             try:
-                offer = await _meant(request, path, there, body, host)
+                offer = await _meant(request, path, variables, there, body, host)
                 request.state.dialect, operation = offer.dialect, offer.operation
                 principal = None
                 if operation.permission is not None:
@@ -159,13 +167,14 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
                     permit(principal, offer.dialect, operation.permission)
                 call = Call(
                     principal,
-                    request.path_params,
+                    variables,
                     request.query_params,
                     _lists(request.query_params),
                     await body.within(offer.dialect.body_limit),
                     request.state.request_id,
                 )
                 answered, headers = await _answered(request, operation, call, host.once)
+                demand_carried(answered.body)
                 headers = {**await told(request, offer.dialect), **headers}
                 return _sent(answered.body, answered.status, headers, call.request_id)
             except CommonplaceError as error:
@@ -184,7 +193,7 @@ def application(spoken: Sequence[Spoken], host: Host) -> "Application":
         return await failed(request, dialect, None)
 
     routes = [Route(path, endpoint(path, there), methods=[method]) for (method, path), there in _offers(spoken).items()]
-    # The mount takes every path and method that is left, where Starlette would say 405; a path with a newline not even that.
+    # The mount takes every path and method that is left, where Starlette would say 405; what begins with no slash not even that.
     router = Router([*routes, Mount("/", app=unknown)], redirect_slashes=False, default=unknown)
     return Application(router, broken, host)
 
@@ -204,9 +213,8 @@ class Application:
         await self._shown(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = normalised(scope["path"])
         request_id = f"req_{self._ids.new()}"
-        scope = {**scope, "path": path, "state": {"request_id": request_id}}
+        scope = {**scope, "path": matched(scope), "state": {"request_id": request_id}}
         request = Request(scope, receive)
         started = False
 
@@ -262,7 +270,9 @@ def _pattern(route: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{[^}]*\}", "[^/]+", re.sub(r"\{[^}]*:path\}", ".+", route)))
 
 
-async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: Body, host: Host) -> Offer:
+async def _meant(
+    request: Request, path: str, variables: Mapping[str, str], there: Mapping[str, Offer], body: Body, host: Host
+) -> Offer:
     """Which of the offers at a path a request means. Raises what looking for its row raises, for MemoryRelay to tell."""
     first = next(iter(there.values()))
     if len(there) == 1:
@@ -277,7 +287,7 @@ async def _meant(request: Request, path: str, there: Mapping[str, Offer], body: 
         request.state.dialect = speaker = there.get(RELAY, first).dialect
         stranger = next((each.dialect.stranger for each in there.values() if each.dialect.stranger is not None), None)
         principal = await visitor(request.headers, speaker, host.authenticate, stranger)
-        name = await host.shared.by_row(principal, request.path_params["id"])
+        name = await host.shared.by_row(principal, variables["id"])
     return there.get(name, first)
 
 
@@ -293,21 +303,17 @@ async def _answered(
         return Answered(reply.status, _text(reply.body))
 
     key = request.headers.get("idempotency-key")
-    if not key or call.principal is None or operation.method != "POST" or operation.permission is Permission.READ:
+    reads = operation.method != "POST" or operation.permission is Permission.READ
+    if not key or call.principal is None or reads or operation.secret:
         answered = await act()
     else:
         # What a key with other organisations was answered, it was answered alone.
         limits = _text(sorted(call.principal.organizations)).encode()
-        whole = b"\n".join([request.url.path.encode(), request.url.query.encode(), call.body, limits])
+        whole = b"\n".join([request.scope["path"].encode(), request.scope["query_string"], call.body, limits])
         answered = await once(call.tenant, key, whole, act)
         if answered.repeated:
             headers["idempotent-replayed"] = "true"
     return answered, headers
-
-
-def normalised(path: str) -> str:
-    """The path with single slashes only: clients join a base URL that ends in one with a path that begins with one."""
-    return re.sub("//+", "/", path)
 
 
 def parsed(body: bytes) -> Json:
