@@ -18,11 +18,14 @@ def operations(services: Services) -> list[Operation]:
     async def ingest(call: Call) -> Reply:
         organization = call.caller.organization
         orders = event_requests.event_orders(call.json(), organization)
-        await services.metered.room(call, {Dimension.EVENTS_INGESTED: len(orders)})
+
+        async def room(count: int) -> None:
+            # Each event may become a memory, and how many is not known yet: where there is room for one more, all may come.
+            await services.metered.room(call, {Dimension.EVENTS_INGESTED: count, Dimension.MEMORIES_STORED: 1})
 
         def counting(count: int, now: datetime) -> Sequence[Count]:
             return counts(call.tenant, organization, {Dimension.EVENTS_INGESTED: count}, now)
 
-        return Reply(responses.ingested(await services.ingest(call.tenant, organization, orders, counting)))
+        return Reply(responses.ingested(await services.ingest(call.tenant, organization, orders, counting, room)))
 
     return [services.metered(Operation("POST", "/v1/ingest", Permission.WRITE, ingest))]

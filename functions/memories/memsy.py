@@ -29,9 +29,9 @@ def operations(services: Services) -> list[Operation]:
 
 def _status(services: Services) -> list[Operation]:
     async def status(call: Call) -> Reply:
-        ids = event_requests.event_ids(call.json())
-        events = await services.events.many(call.tenant, call.caller.organization, ids)
-        return Reply(responses.progress((id, events[id].state if id in events else None) for id in ids))
+        asked = [(id, cleaned(id)) for id in event_requests.event_ids(call.json())]
+        events = await services.events.many(call.tenant, call.caller.organization, [id for _, id in asked])
+        return Reply(responses.progress((given, events[id].state if id in events else None) for given, id in asked))
 
     return [Operation("POST", "/v1/status", Permission.READ, status)]
 

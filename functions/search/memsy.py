@@ -25,17 +25,18 @@ def operations(services: Services) -> list[Operation]:
         )
         wanted = Wanted(query=order.query, filter=filter, limit=order.limit, floor=order.threshold)
         found = await services.recollect(call.tenant, wanted)
-        events = await services.recollect.events(call.tenant, organization, found)
+        described = None if order.include_source_events else responses.MOST_SOURCE_METADATA
+        events = await services.recollect.events(call.tenant, organization, found, described)
         results = [
             responses.search_result(
                 each.memory,
                 each.relevance,
                 strength=each.strength,
                 sources=each.sources,
-                events=events,
+                events=known,
                 with_events=order.include_source_events,
             )
-            for each in found
+            for each, known in zip(found, events, strict=True)
         ]
         return Reply(responses.found(results))
 

@@ -33,6 +33,7 @@ from commonplace.http.metering import Metering
 from commonplace.http.shared_path import SharedPath
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import Unavailable
+from commonplace.model.usage import Dimension
 from commonplace.ports.embedder import Embedder
 from commonplace.ports.table import Key
 from commonplace.ports.world import Clock, Ids, Sender
@@ -220,10 +221,14 @@ class Services:
         """From events to memories."""
         from commonplace.core.distill import Distill
         from commonplace.core.extraction import RuleExtractor
+        from commonplace.rows.turns import Turns
 
         rules = RuleExtractor()
         reader = self.engines.extractor() or rules
-        return Distill(self.events, self.memories, self.remember, reader, rules, self._usages, self.clock)
+        turns, tokens = Turns(self.engines.table), dict(self.settings.quotas).get(Dimension.LLM_TOKENS)
+        return Distill(
+            self.events, self.memories, self.remember, reader, rules, turns, self._usages, self.clock, tokens
+        )
 
     @cached_property
     def promote(self) -> "Promote":
@@ -383,6 +388,7 @@ class Services:
             self.notify,
             self.engines.embedding_queue,
             self.clock,
+            self.settings.max_receives,
         )
 
 

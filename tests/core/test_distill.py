@@ -1,14 +1,14 @@
 """From events to memories: each event is done when its memories are found, and doing it again changes nothing."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from commonplace.core.distill import EARLIER, Distill
+from commonplace.core.distill import EARLIER, MOST_TURNS, TURN, Distill
 from commonplace.core.extraction import RuleExtractor
 from commonplace.core.search import Wanted
 from commonplace.model.errors import CommonplaceError, Invalid, NotFound, TooLarge, Unavailable
@@ -23,10 +23,12 @@ from commonplace.ports.table import Table, Update, Write
 from commonplace.rows import keys
 from commonplace.rows.events import Events
 from commonplace.rows.memories import MOST_SOURCES, Memories
+from commonplace.rows.turns import Turns
 from commonplace.rows.usage import Usages, counts
 from commonplace.wiring import Services
 from fakes import START
 from steps import UNKNOWN, documents, handed
+from template_document import setting
 from watched_table import WatchedTable
 from world import OTHER_TENANT, TENANT, World
 
@@ -81,6 +83,7 @@ def distill(
     *,
     table: Table | None = None,
     services: Services | None = None,
+    most_tokens: int | None = None,
 ) -> Distill:
     """The making of memories, with another reader; ``table`` is for all but the writing of the memories."""
     own = table or world.table
@@ -91,8 +94,10 @@ def distill(
         services.remember,
         extractor,
         fallback or RuleExtractor(),
+        Turns(own),
         Usages(own),
         world.clock,
+        most_tokens,
     )
 
 
@@ -131,6 +136,14 @@ async def found(world: World, query: str) -> list[str]:
 
 
 # What is written
+
+
+async def test_metadata_that_are_a_text_are_those_of_a_memory_as_an_object(world: World) -> None:
+    (id,) = await told(world, order("e", metadata="not json"))
+    assert await made(world, id, known={"e": Extracted((statement("Deploy on Fridays"),))}) == 0
+    (memory,) = await memories(world)
+    assert memory.metadata == {"raw": "not json"}
+    assert (await event(world, id)).metadata == "not json"
 
 
 async def test_a_memory_has_the_scope_the_time_and_the_metadata_of_its_event_and_what_was_understood(
@@ -371,6 +384,138 @@ async def test_what_cannot_be_read_at_the_last_attempt_is_read_by_rule(world: Wo
     assert await used(world, Dimension.LLM_TOKENS) == 6
 
 
+class Moody(FakeExtractor):
+    """A text model that never says the same twice, or, if it is ``mute``, nothing at all. ``meanwhile`` happens while it is
+    asked."""
+
+    def __init__(self, *, mute: bool = False) -> None:
+        super().__init__()
+        self.mute = mute
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def extract(self, events: Sequence[Event], context: Sequence[Event]) -> list[Extracted]:
+        await super().extract(events, context)
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        time = len(self.asked)
+        if self.mute:
+            return [Extracted(Unavailable("Not in a form that can be read"), 10) for _ in events]
+        return [Extracted((statement(f"{event.content}, said in way {time}"),), 10) for event in events]
+
+
+async def test_two_messages_at_once_ask_a_text_model_once(world: World) -> None:
+    ids = await told(world, *(f"fact {number}" for number in range(10)))
+    reader = Moody()
+    lefts: list[int] = []
+
+    async def another() -> None:
+        lefts.append(await distill(world, reader)(TENANT, ORG, ids))
+
+    reader.meanwhile = another
+    assert await distill(world, reader)(TENANT, ORG, ids) == 0
+    assert lefts == [10]
+    assert len(reader.asked) == 1
+    assert len(await memories(world)) == 10
+    assert await used(world, Dimension.LLM_TOKENS) == 100
+
+
+async def test_what_a_text_model_said_is_kept_while_its_memories_cannot_be_found(world: World) -> None:
+    (id,) = await told(world, "fact")
+    reader = Moody()
+    world.embedder.down = True
+    for _ in range(10):
+        assert await distill(world, reader)(TENANT, ORG, [id]) == 1
+        world.clock.advance(365)
+    world.embedder.down = False
+    assert await distill(world, reader)(TENANT, ORG, [id]) == 0
+    assert [memory.content for memory in await memories(world)] == ["fact, said in way 1"]
+    assert len(reader.asked) == 1
+    assert await states(world, id) == [COMPLETED]
+
+
+async def test_a_text_model_that_gives_no_usable_answer_is_asked_so_often_and_no_more(world: World) -> None:
+    (id,) = await told(world, "fact")
+    reader, by_rule = Moody(mute=True), FakeExtractor()
+    for _ in range(MOST_TURNS - 1):
+        assert await distill(world, reader, by_rule)(TENANT, ORG, [id]) == 1
+    world.embedder.down = True
+    assert await distill(world, reader, by_rule)(TENANT, ORG, [id]) == 1
+    world.embedder.down = False
+    assert [memory.content for memory in await memories(world)] == ["fact"]
+    assert await distill(world, reader, by_rule)(TENANT, ORG, [id]) == 0
+    assert len(reader.asked) == MOST_TURNS
+    assert await states(world, id) == [COMPLETED]
+    assert [memory.content for memory in await memories(world)] == ["fact"]
+    assert await used(world, Dimension.LLM_TOKENS) == 10 * MOST_TURNS
+
+
+async def test_what_the_rules_said_in_the_place_of_a_text_model_is_kept_too(world: World) -> None:
+    (id,) = await told(world, "fact")
+    reader = Moody(mute=True)
+    world.embedder.down = True
+    assert await distill(world, reader)(TENANT, ORG, [id], last=True) == 1
+    world.embedder.down = reader.mute = False
+    assert await distill(world, reader)(TENANT, ORG, [id]) == 0
+    assert [memory.content for memory in await memories(world)] == ["fact"]
+    assert len(reader.asked) == 1
+
+
+async def test_an_event_over_which_each_worker_dies_is_read_by_rule_in_the_end(world: World) -> None:
+    class Died(Exception):
+        pass
+
+    async def die() -> None:
+        raise Died
+
+    (id,) = await told(world, "fact")
+    reader = Moody()
+    reader.meanwhile = die
+    for _ in range(MOST_TURNS):
+        with pytest.raises(Died):
+            await distill(world, reader)(TENANT, ORG, [id])
+        assert await distill(world, reader)(TENANT, ORG, [id]) == 1  # it may still be at it
+        world.clock.advance(TURN.total_seconds())
+    assert await distill(world, reader)(TENANT, ORG, [id]) == 0
+    assert len(reader.asked) == MOST_TURNS
+    assert [memory.content for memory in await memories(world)] == ["fact"]
+
+
+def test_a_turn_is_longer_than_the_life_of_a_worker() -> None:
+    assert TURN.total_seconds() > setting("worker", "Timeout")
+
+
+async def test_who_has_used_up_the_months_tokens_is_read_by_rule_until_the_month_ends(world: World) -> None:
+    reader = Moody()
+    contents: list[str] = []
+    for number in range(4):
+        (id,) = await told(world, f"fact {number}")
+        assert await distill(world, reader, FakeExtractor(), most_tokens=20)(TENANT, ORG, [id]) == 0
+        contents.append(f"fact {number}" + (f", said in way {number + 1}" if number < 2 else ""))
+        world.clock.advance(1)
+    assert [memory.content for memory in await memories(world)] == contents
+    assert await used(world, Dimension.LLM_TOKENS) == 20
+    (theirs,) = await told(world, "theirs", organization="org_2")
+    assert await distill(world, reader, FakeExtractor(), most_tokens=20)(TENANT, "org_2", [theirs]) == 0
+    assert len(reader.asked) == 3
+    world.clock.advance(31 * 86_400)
+    (id,) = await told(world, "next month")
+    assert await distill(world, reader, FakeExtractor(), most_tokens=20)(TENANT, ORG, [id]) == 0
+    assert reader.asked[-1] == ["next month"]
+
+
+async def test_after_the_last_attempt_the_sweeper_may_send_the_event_again(world: World) -> None:
+    (id,) = await told(world, "fact")
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 1
+    world.embedder.down = True
+    assert await made(world, id) == 1
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 0
+    assert await made(world, id, last=True) == 1
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 1
+
+
 async def test_what_nobody_can_read_even_at_the_last_attempt_stays_pending(world: World) -> None:
     (id,) = await told(world, "slow")
     down = FakeExtractor({"slow": Extracted(Unavailable("The model is down"))})
@@ -465,7 +610,7 @@ async def test_a_crash_between_the_memories_and_the_end_is_made_up_for_by_the_ne
     with pytest.raises(Unavailable):
         await distill(world, FakeExtractor(known), table=table)(TENANT, ORG, ids)
     assert (await states(world, *ids))[1:] == [PENDING] * 2
-    world.clock.advance(60)
+    world.clock.advance(TURN.total_seconds())
 
     assert await made(world, *ids, known=known) == 0
 
@@ -473,9 +618,8 @@ async def test_a_crash_between_the_memories_and_the_end_is_made_up_for_by_the_ne
     assert sorted(memory.content for memory in await memories(world)) == ["a", "b", "one more"]
     assert sorted(await sources(world)) == sorted([(ids[0], ids[1]), (ids[0],), (ids[2],)])
     assert await used(world, Dimension.MEMORIES_STORED) == 3
-    uncounted, done = noun == "month" and not lost, noun == "event" and lost
-    # A text model that is asked again costs again.
-    assert await used(world, Dimension.LLM_TOKENS) == (5 if uncounted or done else 10)
+    # What it said is kept as soon as it was counted. A text model that is asked again costs again.
+    assert await used(world, Dimension.LLM_TOKENS) == (10 if noun == "month" and lost else 5)
 
 
 async def test_a_crash_before_the_memories_are_found_is_made_up_for_too(world: World) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from commonplace.core.ingest import EACH_MESSAGE, Ingest
 from commonplace.core.retry import TRIES
-from commonplace.model.errors import Conflict, Unavailable
+from commonplace.model.errors import Conflict, QuotaExceeded, Unavailable
 from commonplace.model.event import Event, EventKind, EventOrder, EventState
 from commonplace.model.usage import Dimension
 from commonplace.model.values import Json
-from commonplace.ports.table import MAX_TRANSACTION, Put, Table, Write
+from commonplace.ports.table import MAX_TRANSACTION, Delete, Put, Table, Write
 from commonplace.rows.events import AT_ONCE, Arrival, Events, fingerprint
 from commonplace.rows.figures import Count
 from commonplace.rows.usage import counts
@@ -416,6 +416,26 @@ async def test_what_cannot_be_taken_back_is_dropped_by_the_sweeper(world: World)
     assert [await world.services.events.marked(shard, world.clock.now(), 500) for shard in SHARDS] == [[]] * 8
 
 
+async def test_what_a_call_takes_back_is_its_own(world: World) -> None:
+    class Overtaken(WatchedTable):
+        """A table at which the closing of the batch takes very long, and then fails."""
+
+        overtaken = False
+
+        async def transact(self, writes: Sequence[Write]) -> None:
+            if isinstance(writes[0], Delete) and not self.overtaken:
+                self.overtaken = True
+                world.clock.advance(60)
+                await told(world, order("by another", id="own-0000"))
+            await super().transact(writes)
+
+    with pytest.raises(Unavailable):
+        await told(world, *named(60), ingest=on(world, Overtaken(world.table, lambda at, _: at == 2)))
+    assert await sums(world) == (1, 1, 1)
+    (event,) = await kept(world, "own-0000")
+    assert event.content == "by another"
+
+
 async def test_events_whose_notes_cannot_be_written_are_kept_and_counted_all_the_same(world: World) -> None:
     table = WatchedTable(world.table, lambda at, _: at > 4)
     ids = await told(world, *orders(300), ingest=on(world, table))
@@ -473,6 +493,30 @@ async def test_an_arrival_that_nobody_else_told_has_the_fingerprint_of_its_words
     assert fingerprint(replace(event, session="s#user_message", kind=event.kind)) != fingerprint(event)
     with pytest.raises(Conflict):  # the same words again, by someone who does not know of the note
         await world.services.events.add([Arrival(replace(event, id="new"), fingerprint(event), None)], "b", [])
+
+
+# Room
+
+
+async def test_room_is_asked_for_what_is_new_and_for_nothing_else(world: World) -> None:
+    asked: list[int] = []
+
+    async def room(count: int) -> None:
+        asked.append(count)
+        if count > 2:
+            raise QuotaExceeded(Dimension.EVENTS_INGESTED, 0, 2)
+
+    async def wanted(*orders: EventOrder) -> list[str]:
+        return await world.services.ingest(TENANT, ORG, orders, counting, room)
+
+    first = await wanted(*orders(2), order("I prefer number 0"))
+    assert await wanted(*orders(2)) == first[:2]
+    assert await wanted() == []
+    assert asked == [2]
+    with pytest.raises(QuotaExceeded):
+        await wanted(*orders(5))
+    assert asked == [2, 3]
+    assert await sums(world) == (2, 2, 2)
 
 
 # The queue

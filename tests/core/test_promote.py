@@ -7,7 +7,7 @@ from commonplace.core.promote import Promote
 from commonplace.model.directory import GroupChange, GroupKind
 from commonplace.model.errors import Unavailable
 from commonplace.model.insight import Insight, Nature
-from commonplace.model.memory import Draft, Memory
+from commonplace.model.memory import Change, Draft, Memory, Standing
 from commonplace.model.scope import Scope
 from commonplace.rows.groups import Groups
 from world import OTHER_TENANT, TENANT, World
@@ -174,4 +174,42 @@ async def test_nothing_of_other_organizations_and_tenants_counts(world: World) -
             scope = Scope(organization=organization, user=actor, role=role)
             draft = Draft(content=SAID, agent=None, origin="memsy", scope=scope, level="user", insight=INSIGHT)
             await world.services.remember.now(tenant, [draft])
+    assert await promote(world)(TENANT, ORG) == 0
+
+
+async def unwanted(world: World, id: str, how: str) -> None:
+    """Takes a promoted memory out of use in one of the ways that there are."""
+    services = world.services
+    match how:
+        case "deleted":
+            await services.forget(TENANT, id)
+        case "archived":
+            await services.revise(TENANT, id, Change(standing=Standing.ARCHIVED))
+        case _:
+            await services.revise(TENANT, id, Change(content="The release needs no reviewers."))
+
+
+@pytest.mark.parametrize("how", ["deleted", "archived", "changed"])
+async def test_what_somebody_did_not_want_is_not_promoted_again(world: World, how: str) -> None:
+    role, team = await group(world), await group(world, GroupKind.TEAM)
+    for actor in ("a", "b", "c"):
+        await said(world, actor, role=role)
+    assert await promote(world)(TENANT, ORG) == 1
+    (memory,) = await promoted(world)
+    await unwanted(world, memory.id, how)
+    left = await promoted(world)
+    await said(world, "d", role=role)
+    assert await promote(world)(TENANT, ORG) == 0
+    assert await promoted(world) == left
+    # Other texts, and the same for others, are promoted as ever.
+    for actor in ("a", "b", "c"):
+        await said(world, actor, "The release is on Tuesday.", role=role)
+        await said(world, actor, team=team)
+    assert await promote(world)(TENANT, ORG) == 3
+    made = {(memory.content, memory.scope) for memory in await promoted(world)}
+    assert made - {(memory.content, memory.scope) for memory in left} == {
+        ("The release is on Tuesday.", Scope(organization=ORG, role=role)),
+        (SAID, Scope(organization=ORG, team=team)),
+        (SAID, Scope(organization=ORG)),
+    }
     assert await promote(world)(TENANT, ORG) == 0

@@ -1,16 +1,19 @@
 """Finding memories with where they come from, and making what is found stronger."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from commonplace.core.recollect import Recollected
+from commonplace.core.recollect import MOST_EVENTS, Recollect, Recollected
 from commonplace.core.search import Wanted
 from commonplace.model.errors import Unavailable
-from commonplace.model.event import EventKind, EventOrder
+from commonplace.model.event import Event, EventKind, EventOrder
 from commonplace.model.filter import Filter
 from commonplace.model.scope import audience_of
+from commonplace.ports.table import Table
+from commonplace.rows.events import Events
 from world import OTHER_TENANT, TENANT, World
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +53,7 @@ async def test_what_is_told_twice_has_both_events_as_its_sources(world: World) -
     ids = [*first, *await told(world, "I prefer dark mode")]
     (found,) = await recollected(world)
     assert found.sources == tuple(ids)
-    events = await world.services.recollect.events(TENANT, ORG, [found])
+    (events,) = await world.services.recollect.events(TENANT, ORG, [found])
     assert set(events) == set(ids)
     assert {event.content for event in events.values()} == {"I prefer dark mode"}
 
@@ -59,9 +62,79 @@ async def test_events_are_those_of_the_organization_and_none_are_looked_for_wher
     await told(world, "I prefer dark mode")
     found = await recollected(world)
     for tenant, organization in ((TENANT, "org_2"), (OTHER_TENANT, ORG)):
-        assert await world.services.recollect.events(tenant, organization, found) == {}
+        for described in (None, 5):
+            assert await world.services.recollect.events(tenant, organization, found, described) == [{}]
     world.table.down = True
-    assert await world.services.recollect.events(TENANT, ORG, []) == {}
+    assert await world.services.recollect.events(TENANT, ORG, []) == []
+
+
+class Reads(Events):
+    """Events that remember which of them were asked for."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self.asked: list[list[str]] = []
+
+    async def many(self, tenant: str, organization: str, ids: Iterable[str]) -> dict[str, Event]:
+        self.asked.append(sorted(ids))
+        return await super().many(tenant, organization, self.asked[-1])
+
+
+def numbered(*numbers: int) -> tuple[str, ...]:
+    return tuple(f"{number:02d}" for number in numbers)
+
+
+async def of_many(world: World, described: set[int]) -> tuple[Recollect, Reads, Recollected]:
+    """What was found, a memory of 30 events of which some have metadata."""
+    orders = [
+        EventOrder(
+            actor="ada",
+            session="s",
+            kind=EventKind.USER,
+            content=f"I prefer dark mode {number}",
+            id=f"{number:02d}",
+            metadata={"n": number} if number in described else None,
+        )
+        for number in range(30)
+    ]
+    await world.services.ingest(TENANT, ORG, orders, lambda _, __: [])
+    await world.work()
+    (found,) = await recollected(world, limit=1)
+    reads = Reads(world.table)
+    recollect = Recollect(world.services.search, world.services.survey, reads, world.embedding_queue)
+    return recollect, reads, replace(found, sources=numbered(*range(30)))
+
+
+async def test_of_many_events_the_first_are_read(world: World) -> None:
+    recollect, reads, found = await of_many(world, set())
+    (events,) = await recollect.events(TENANT, ORG, [found])
+    assert tuple(events) == numbered(*range(MOST_EVENTS))
+    assert reads.asked == [sorted(events)]
+
+
+@pytest.mark.parametrize(
+    ("described", "asked"),
+    [
+        (set(range(30)), [numbered(0, 1, 2)]),
+        ({0, 1, 7}, [numbered(0, 1, 2), numbered(*range(3, MOST_EVENTS))]),
+        ({25, 26, 27}, [numbered(0, 1, 2), numbered(*range(3, MOST_EVENTS))]),
+    ],
+)
+async def test_no_more_events_are_read_than_have_to_be_for_some_with_metadata(
+    world: World, described: set[int], asked: list[tuple[str, ...]]
+) -> None:
+    recollect, reads, found = await of_many(world, described)
+    few = replace(found, sources=numbered(1, 29))
+    events = await recollect.events(TENANT, ORG, [found, few], 3)
+    assert [tuple(each) for each in events] == [tuple(sorted({*sum(asked, ())})), numbered(1, 29)]
+    assert reads.asked == [[*asked[0], "29"], *map(list, asked[1:])]
+
+
+async def test_an_event_that_two_memories_share_or_that_is_gone_is_asked_for_once(world: World) -> None:
+    recollect, reads, found = await of_many(world, {0})
+    other = replace(found, sources=("00", "gone", "02"))
+    assert [len(each) for each in await recollect.events(TENANT, ORG, [found, other], 3)] == [20, 2]
+    assert sorted(id for ids in reads.asked for id in ids) == [*numbered(*range(MOST_EVENTS)), "gone"]
 
 
 async def test_a_memory_gains_by_being_found_once_the_worker_has_written_it(world: World) -> None:

@@ -1,4 +1,6 @@
+import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -6,20 +8,23 @@ from typing import Any
 import pytest
 
 from commonplace.core.gather import GroupOrder
-from commonplace.core.ingest import EACH_MESSAGE
+from commonplace.core.ingest import EACH_MESSAGE, Ingest
 from commonplace.core.promote import PAUSE
-from commonplace.core.sweep import Sweep, Swept
+from commonplace.core.sweep import HIDDEN, Sweep, Swept
 from commonplace.model.directory import GroupKind
 from commonplace.model.errors import Unavailable
 from commonplace.model.event import EventKind, EventOrder, EventState
 from commonplace.model.memory import Change, Memory
+from commonplace.ports.table import Delete, Write
 from commonplace.rows import keys
+from commonplace.rows.events import Events
 from commonplace.rows.groups import Groups
 from commonplace.rows.memories import Memories
 from commonplace.rows.stores import Stores
 from commonplace.rows.webhooks import Deliveries
 from steps import EVERYTHING, documents, draft, found, row, written
-from world import OTHER_TENANT, TENANT, World
+from watched_table import WatchedTable
+from world import OTHER_TENANT, TEMPLATE, TENANT, World
 
 pytestmark = pytest.mark.anyio
 
@@ -156,6 +161,7 @@ async def test_what_is_changed_or_deleted_during_the_sweep_is_left_as_it_is(worl
         services.notify,
         world.embedding_queue,
         world.clock,
+        services.settings.max_receives,
     )
 
     assert await sweep() == NOTHING
@@ -213,9 +219,70 @@ async def test_events_on_their_ordinary_way_are_left_alone(world: World) -> None
     assert await messages(world) == []
     world.clock.advance(2)
     assert await world.services.sweep() == Swept(0, 0, 0, 0, 1, 0)
+    assert len(await messages(world)) == 1
+
+
+async def test_after_a_crash_events_that_nobody_sent_can_be_taken_on_at_once(world: World) -> None:
+    await unread(world, ordered("I prefer tea"))
     world.clock.advance(1)
     assert await world.services.sweep(timedelta(0)) == Swept(0, 0, 0, 0, 1, 0)
+
+
+async def test_an_event_that_was_sent_is_sent_again_only_when_that_message_is_dead(world: World) -> None:
+    await unread(world, ordered("I prefer tea"))
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 1
+    life = HIDDEN * world.services.settings.max_receives
+    world.clock.advance(life.total_seconds() + 59)
+    assert (await world.services.sweep()).events == 0
+    world.clock.advance(2)
+    assert (await world.services.sweep()).events == 1
     assert len(await messages(world)) == 2
+
+
+def test_a_message_is_hidden_as_long_as_the_template_says() -> None:
+    (queue,) = [queue for queue in TEMPLATE.queues if queue.name == "EmbeddingQueue"]
+    assert HIDDEN.total_seconds() == queue.visibility
+
+
+async def test_a_large_call_that_is_told_again_outlives_the_row_of_its_batch(world: World) -> None:
+    ids = await unread(world, *(ordered(f"I prefer number {number}") for number in range(60)))
+    (batch,) = {event.batch for event in (await world.services.events.many(TENANT, "org", ids)).values()}
+    world.clock.advance(61)
+    assert (await world.services.sweep()).events == 60
+    await world.table.transact([Delete(keys.batch(TENANT, batch or ""))])
+    await world.work()
+    found = await world.services.events.many(TENANT, "org", ids)
+    assert {event.state for event in found.values()} == {EventState.COMPLETED}
+    assert len(found) == 60
+
+
+async def test_a_sweep_does_not_delete_what_is_told_anew_while_it_looks(world: World) -> None:
+    ids = [f"own-{number}" for number in range(60)]
+    orders = [ordered(f"I prefer number {id}", id=id) for id in ids]
+    closing: list[Sequence[Write]] = []
+
+    class Dying(WatchedTable):
+        async def transact(self, writes: Sequence[Write]) -> None:
+            if any(write.key.sort == "batch" for write in writes):
+                closing.append(writes)
+                raise asyncio.CancelledError
+            await super().transact(writes)
+
+    dying = Ingest(Events(Dying(world.table)), world.embedding_queue, world.clock, world.ids)
+    with pytest.raises(asyncio.CancelledError):
+        await dying(TENANT, "org", orders, lambda _, __: [])
+    assert len(closing) == 1
+    world.clock.advance(2 * 3600)
+
+    async def again() -> None:
+        await unread(world, orders[0])
+
+    world.table.meanwhile = again  # just before the first of the dead ones is deleted
+    await world.services.sweep()
+    assert list(await world.services.events.many(TENANT, "org", ids)) == [ids[0]]
+    left = [await world.table.get(keys.event(TENANT, "org", id)) for id in ids]
+    assert [item is not None for item in left] == [True] + [False] * 59
 
 
 async def test_a_message_names_events_of_one_organization_and_not_too_many(world: World) -> None:
@@ -267,16 +334,17 @@ async def test_a_turn_that_the_queue_does_not_take_comes_with_the_next_sweep(wor
 async def test_events_are_swept_until_their_memories_are_found(world: World) -> None:
     (id,) = await unread(world, ordered("I prefer tea"))
     world.embedder.down = True
-    for _ in range(3):
-        world.clock.advance(61)
-        assert (await world.services.sweep()).events == 1
+    swept = 0
+    for _ in range(60):
+        world.clock.advance(60)
+        swept += (await world.services.sweep()).events
         await world.work()
+    assert 2 <= swept <= 4
     world.embedder.down = False
-    world.clock.advance(361)
-    await world.work()
-    world.clock.advance(61)
-    await world.services.sweep()
-    await world.work()
+    for _ in range(7):
+        world.clock.advance(60)
+        await world.services.sweep()
+        await world.work()
     event = (await world.services.events.many(TENANT, "org", [id]))[id]
     assert event.state is EventState.COMPLETED
     world.clock.advance(61)

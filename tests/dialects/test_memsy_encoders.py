@@ -161,6 +161,8 @@ def test_an_event_is_shown_without_what_is_ours_alone() -> None:
     }
     assert console_responses.event(replace(EVENT, metadata=None))["metadata"] is None
     assert console_responses.event(replace(EVENT, metadata={"raw": "x"}))["metadata"] == {"raw": "x"}
+    assert console_responses.event(replace(EVENT, metadata="not json"))["metadata"] == {"raw": "not json"}
+    assert console_responses.event(replace(EVENT, metadata=""))["metadata"] == {"raw": ""}
 
 
 # Search
@@ -210,13 +212,13 @@ def test_events_are_shown_where_they_are_asked_for_and_known() -> None:
 
 
 def test_metadata_of_the_first_five_events_that_have_any_are_shown() -> None:
-    kinds: list[Any] = [None, {"raw": "not json"}, {}, {"raw": 1}, {"a": 1}, None, {"b": 2}, {"c": 3}]
+    kinds: list[Any] = [None, "not json", {}, {"raw": "x"}, "", None, {"b": 2}, {"c": 3}]
     events = {str(number): replace(EVENT, id=str(number), metadata=kind) for number, kind in enumerate(kinds)}
     assert result(sources=tuple(events), events=events)["metadata"]["source_metadata"] == [
         {"event_id": "1", "raw": "not json"},
         {"event_id": "2", "metadata": {}},
-        {"event_id": "3", "metadata": {"raw": 1}},
-        {"event_id": "4", "metadata": {"a": 1}},
+        {"event_id": "3", "metadata": {"raw": "x"}},
+        {"event_id": "4", "raw": ""},
         {"event_id": "6", "metadata": {"b": 2}},
     ]
 

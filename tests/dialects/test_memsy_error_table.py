@@ -264,6 +264,7 @@ def test_a_key_is_asked_for_before_anything_is_told() -> None:
     ("path", "name"),
     [
         *((path, "memsy") for path in ("/v1/ingest", "/v1/status", "/v1/search", "/v1/clear/tag", "/v1/orgs/o/x")),
+        ("/v1/detect-conflicts", "memsy"),
         *((path, "memsy") for path in ("/v1/roles", "/v1/teams", "/v1/console/memories/stats", "/v1/actors/a")),
         *((path, "memsy") for path in ("/api", "/api/me", "/api/agents/signup", "/memsy", "/memsy/v1/health")),
         *((path, "cognipeer") for path in ("/api/client/v1", "/api/client/v1/memory")),

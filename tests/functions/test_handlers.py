@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mangum import Mangum
 
+from commonplace.core.furnish import SETTLED
 from commonplace.model.filter import Filter
 from commonplace.model.memory import State
 from commonplace.rows.memory_writes import Entry
@@ -277,7 +278,8 @@ async def test_the_worker_empties_a_deleted_store_however_often_it_is_told(world
     for _ in range(2):
         assert await consume(world.services, given) == {"batchItemFailures": []}
     assert (await world.services.memories.page(TENANT, inside, limit=1)).items == ()
-    world.clock.advance(61)
+    world.clock.advance(SETTLED.total_seconds() + 1)
+    assert await consume(world.services, given) == {"batchItemFailures": []}
     assert (await sweep(world.services))["stores"] == 0
 
 

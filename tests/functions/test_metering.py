@@ -238,6 +238,30 @@ async def test_events_fit_into_the_quota_together_or_none_of_them_is_kept(world:
     assert (await asked(client, "POST", "/v1/ingest", events(1, "music"))).status_code == 429
 
 
+async def test_events_that_are_there_already_need_no_room(world: World, client: Client) -> None:
+    quotas(world, events_ingested=3)
+    first = await client("POST", "/v1/ingest", events(3))
+    assert await client("POST", "/v1/ingest", events(3)) == first
+    assert (await asked(client, "POST", "/v1/ingest", events(4))).status_code == 429
+    assert await month(world) == {CALLS: 3, EVENTS: 3}
+
+
+async def test_who_has_stored_all_memories_of_the_month_is_told_so_when_more_would_come(
+    world: World, client: Client
+) -> None:
+    quotas(world, memories_stored=2)
+    first = await client("POST", "/v1/ingest", events(3))
+    await world.work()
+    response = await asked(client, "POST", "/v1/ingest", events(1, "colour"))
+    assert (response.status_code, response.json()["error"]) == (429, "usage_limit_exceeded")
+    found = response.json()
+    assert (found["dimension"], found["current"], found["limit"]) == ("memories_stored", 3, 2)
+    assert await client("POST", "/v1/ingest", events(3)) == first
+    assert (await asked(client, "GET", "/api/me")).status_code == 200
+    world.clock.advance(31 * 86_400)
+    await client("POST", "/v1/ingest", events(1, "colour"))
+
+
 async def test_a_quota_of_one_organization_is_not_used_up_by_another(world: World, client: Client) -> None:
     quotas(world, api_calls=1)
     other = {"authorization": f"Bearer {OTHER_KEY}"}

@@ -210,6 +210,18 @@ async def test_a_text_model_reads_events_where_one_is_set(world: World) -> None:
     assert month.used[Dimension.LLM_TOKENS] == 7
 
 
+async def test_a_text_model_reads_events_until_the_months_tokens_are_used_up(world: World) -> None:
+    await told(world)
+    world.extractor = Haiku()
+    world.configure(quotas=((Dimension.LLM_TOKENS, 7),))
+    await told(world, "I prefer chess", id="another")
+    assert await handed(world, extract(EVENT_ID)) == []
+    assert await handed(world, extract("another")) == []
+    assert sorted(await contents(world)) == ["I prefer chess", "Tea is preferred"]
+    month = await world.services.tally.month(TENANT, ORG, world.clock.now(), {})
+    assert month.used[Dimension.LLM_TOKENS] == 7
+
+
 MALFORMED: list[object] = [
     {"kind": "extract"},
     {"kind": "extract", "tenant": TENANT, "ids": ["e"]},

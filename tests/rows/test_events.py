@@ -10,9 +10,9 @@ import pytest
 
 from commonplace.model.errors import NotFound
 from commonplace.model.event import Event, EventKind, EventState
-from commonplace.ports.table import Delete, Put
+from commonplace.ports.table import TTL_ATTRIBUTE, Delete, Put
 from commonplace.rows import keys
-from commonplace.rows.events import Arrival, Events, arrived, fingerprint, place
+from commonplace.rows.events import BATCH_LIFE, Arrival, Events, arrived, fingerprint, place
 from fakes import START
 from world import OTHER_TENANT, TENANT, World
 
@@ -69,9 +69,11 @@ async def test_an_event_comes_back_as_it_was_written(events: Events) -> None:
         1, role="r#1", team="%-", metadata={"raw": "\x01\ufffd", "n": [1.5, None, {}]}, state=EventState.FAILED,
         failure="because", marked_at=None, content="ü🫖\n" * 8_000, kind=APP, at=START - timedelta(days=900, microseconds=1),
     )  # fmt: skip
-    await added(events, event(), full)
+    texts = [event(number, metadata=text) for number, text in enumerate(('{"raw":"x"}', ""), 2)]
+    await added(events, event(), full, *texts)
     assert await events.many(TENANT, ORG, ["e0001", "e0000", "none", "e0001"]) == {"e0000": event(), "e0001": full}
-    assert await events.total(TENANT, ORG) == 2
+    assert list((await events.many(TENANT, ORG, ["e0002", "e0003"])).values()) == texts
+    assert await events.total(TENANT, ORG) == 4
     assert await events.total(TENANT, "other") == 0
 
 
@@ -124,6 +126,13 @@ async def test_what_came_before_an_event_does_not_hold_the_event(events: Events)
     assert await listed(events, session="s", before=place(new[7]), limit=1) == ["e0005"]
     assert await listed(events, session="s", before=place(new[1])) == []
     assert await listed(events, before=place(new[3]), newest_first=False) == ["e0000", "e0001", "e0002"]
+
+
+async def test_long_ids_of_four_bytes_a_character_stand_in_the_order_of_time(events: Events) -> None:
+    new = [event(number, id="🦊" * (250 + number)) for number in range(6)]
+    await added(events, *new[::-1])
+    assert await listed(events) == [each.id for each in new[::-1]]
+    assert await listed(events, before=place(new[2])) == [new[1].id, new[0].id]
 
 
 NAMES = ["", "a#b", "%-", "%23", "user", "ada#session", "O'Neil\"; --", "ü🫖" * 128, "x" * 256, " ada", "null"]
@@ -183,7 +192,7 @@ async def test_the_sweeper_drops_a_batch_that_is_not_closed_after_an_hour_and_no
     assert (await world.services.sweep()).events == elsewhere
     assert set(await events.abandoned(TENANT, ORG, ["e0000", "e0001"], START)) == {"e0000", "e0001"}
     world.clock.advance(0.001)
-    assert (await world.services.sweep()).events == elsewhere
+    assert (await world.services.sweep()).events == 0
     assert await events.abandoned(TENANT, ORG, ["e0000", "e0001"], START) == {}
     assert await world.table.get(keys.event(TENANT, ORG, "e0000")) is None
     assert await events.total(TENANT, "elsewhere") == elsewhere
@@ -204,6 +213,47 @@ async def test_settling_takes_an_event_out_of_the_sweepers_hands_and_repeating_i
     assert await events.total(TENANT, ORG) == count
     await world.table.transact([Delete(keys.batch(TENANT, "batch"))])  # what is settled needs it no more
     assert await listed(events) == ["e0000"]
+
+
+async def test_what_was_put_off_is_marked_later_and_needs_its_batch_no_more(world: World, events: Events) -> None:
+    new = [event(number) for number in range(60)]
+    await added(events, *new)
+    later = START + timedelta(hours=1)
+    found = await events.many(TENANT, ORG, ["e0000", "e0001"])
+    await events.mark(list(found.values()), later)
+    await events.mark([], later)
+    assert await marked_ids(events, event(0)) == []
+    assert await marked_ids(events, event(2)) == ["e0002"]
+    shard = keys.extracting("e0000")
+    assert "e0000" in [each.id for each in await events.marked(shard, later + SECOND, 500)]
+    await world.table.transact([Delete(keys.batch(TENANT, "batch"))])
+    assert await listed(events) == ["e0001", "e0000"]
+    assert (await events.many(TENANT, ORG, ["e0000"]))["e0000"] == event(0, marked_at=later)
+
+
+async def test_what_was_settled_meanwhile_is_neither_put_off_nor_dropped(events: Events) -> None:
+    await added(events, event(0), event(1))
+    await events.settle(event(0), EventState.COMPLETED)
+    await events.mark([event(0), event(1)], START + SECOND)
+    await events.drop([event(0), event(1)])
+    done = event(0, state=EventState.COMPLETED, marked_at=None)
+    assert await events.many(TENANT, ORG, ["e0000", "e0001"]) == {"e0000": done}
+
+
+async def test_what_came_in_the_place_of_a_dead_event_is_not_dropped(world: World, events: Events) -> None:
+    await unclosed(world, event())
+    (dead,) = (await events.abandoned(TENANT, ORG, ["e0000"], START)).values()
+    new = event(ingested_at=START + SECOND, content="new")
+    await events.add([Arrival(new, fingerprint(new), None, dead)], "other", [])
+    await events.drop([dead])
+    assert await events.many(TENANT, ORG, ["e0000"]) == {"e0000": new}
+
+
+async def test_the_row_of_a_batch_is_forgotten_in_the_end(world: World, events: Events) -> None:
+    await added(events, *(event(number) for number in range(60)))
+    item = await world.table.get(keys.batch(TENANT, "batch"))
+    assert item is not None
+    assert item.attributes[TTL_ATTRIBUTE] == int((START + BATCH_LIFE).timestamp())
 
 
 async def marked_ids(events: Events, one: Event) -> list[str]:

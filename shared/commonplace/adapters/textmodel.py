@@ -42,8 +42,8 @@ MOST_OUTPUT: Final = 4_096
 READINGS: Final = 2
 """How often a model is asked that answers in another form than it was asked for."""
 
-MAX_CONCURRENT: Final = 8
-"""Events of one call that are asked for at the same time."""
+MAX_CONCURRENT: Final = 16
+"""Questions of one extractor that are under way at the same time, whoever asks."""
 
 REQUEST_SECONDS: Final = 20.0
 """For one request: a few seconds are usual, and an answer of ``MOST_OUTPUT`` tokens takes the longest."""
@@ -52,7 +52,8 @@ PATIENCE: Final = 10.0
 """Seconds after which a call repeats nothing any more."""
 
 DEADLINE: Final = 25.0
-"""Seconds after which a call waits for nothing any more. The worker has 60, and embeds after this."""
+"""Seconds after which a call waits for nothing any more, be it an answer or its turn to ask. The worker has 60, and embeds
+after this."""
 
 MEND_SECONDS: Final = 60
 """When to come back if somebody has to change something first."""
@@ -95,6 +96,7 @@ class Reading:
         self._patience = patience
         self._deadline = deadline
         self._jitter = jitter
+        self._free = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def __call__(self, events: Sequence[Event], context: Sequence[Event]) -> list[Extracted]:
         """As ``Extractor.extract`` promises, within the deadline.
@@ -106,13 +108,13 @@ class Reading:
         patience = Patience(self._patience, self._jitter)
         end = asyncio.get_running_loop().time() + self._deadline
         questions = [question(event, [*context, *events[:number]]) for number, event in enumerate(events)]
-        return await each(partial(self._read, patience=patience, end=end), questions, MAX_CONCURRENT)
+        return await each(partial(self._read, patience=patience, end=end), questions, len(questions))
 
     async def _read(self, question: str, patience: Patience, end: float) -> Extracted:
         bill: list[int] = []
         outcome: tuple[Statement, ...] | CommonplaceError
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout_at(end), self._free:
                 outcome = await self._outcome(question, patience, bill)
         except TimeoutError:
             outcome = Unavailable(f"{self._model} did not answer in time")

@@ -1,11 +1,13 @@
 """Making memories of events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 from commonplace.core.derived import ORIGIN, gained, stored
 from commonplace.core.remember import Batch, Remember, Remembered
+from commonplace.core.usage import month_start
 from commonplace.model.errors import CommonplaceError, Invalid, NotFound, TooLarge, Unavailable
 from commonplace.model.event import Event, EventState
 from commonplace.model.insight import Statement
@@ -16,6 +18,7 @@ from commonplace.ports.extractor import Extracted, Extractor
 from commonplace.ports.world import Clock
 from commonplace.rows.events import Events, place
 from commonplace.rows.memories import Memories
+from commonplace.rows.turns import Turn, Turns
 from commonplace.rows.usage import Usages
 
 LEVEL = "user"
@@ -23,6 +26,12 @@ LEVEL = "user"
 
 EARLIER = 10
 """Earlier events of a session that an event is read in the light of."""
+
+TURN = timedelta(minutes=2)
+"""How long nobody else puts an event to a text model: longer than the worker that does lives (its Timeout in template.yaml)."""
+
+MOST_TURNS = 5
+"""How often an event is put to a text model that gives no usable answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,10 @@ class _Yield:
 class Distill:
     """Extracts statements from events, writes them as memories, and says when an event is done.
 
-    Repeating it changes nothing: a statement that is a memory already, in this scope, gains the event as a source.
-    ``fallback`` is what reads an event when the ``extractor`` cannot, and there is no other attempt to come.
+    Repeating it changes nothing: a statement that is a memory already, in this scope, gains the event as a source. Where the
+    ``extractor`` is a text model, it is asked by one at a time for an event, and what it said is kept until the event is done.
+    ``fallback`` is what reads an event when the ``extractor`` cannot and there is no other attempt to come, or when the
+    organization has used ``most_tokens`` this month.
     """
 
     def __init__(
@@ -47,48 +58,97 @@ class Distill:
         remember: Remember,
         extractor: Extractor,
         fallback: Extractor,
+        turns: Turns,
         usages: Usages,
         clock: Clock,
+        most_tokens: int | None = None,
     ) -> None:
         self._events = events
         self._memories = memories
         self._remember = remember
         self._extractor = extractor
         self._fallback = fallback
+        self._turns = turns
         self._usages = usages
         self._clock = clock
+        self._most_tokens = most_tokens
 
     async def __call__(self, tenant: str, organization: str, ids: Sequence[str], *, last: bool = False) -> int:
         """Makes memories of those of the events that have none yet; how many of them are not done now.
 
         An event is done when a search finds its memories, be it none, or when it cannot be read for good. Those that are
-        not done wait for a part of the service that is down. With ``last`` there is no other attempt soon.
+        not done wait for a part of the service that is down, or for another attempt that is under way. With ``last`` there is
+        no other attempt soon, unless the sweeper asks for one: it is told that it may.
         """
         found = await self._events.many(tenant, organization, ids)
         # In the order in which they happened: each is read in the light of those before it.
         open = sorted((event for event in found.values() if event.state is EventState.PENDING), key=place)
         if not open:
             return 0
-        extracted = await self._extracted(open, last=last)
-        tokens = sum(each.tokens for each in extracted)
-        if tokens:
-            now = self._clock.now()
-            await self._usages.count(tenant, organization, {Dimension.LLM_TOKENS: tokens}, now)
+        extracted = await self._extracted(tenant, organization, open, last=last)
         yields = await self._written(tenant, open, extracted)
         await self._linked(tenant, open, yields)
-        left = 0
-        for event, yielded in zip(open, yields, strict=True):
-            left += not await self._settled(event, yielded)
-        return left
+        left = [event for event, yielded in zip(open, yields, strict=True) if not await self._settled(event, yielded)]
+        if last:
+            await self._events.mark(left, self._clock.now())
+        return len(left)
 
-    async def _extracted(self, events: Sequence[Event], *, last: bool) -> list[Extracted]:
-        context = [] if self._extractor is self._fallback else await self._context(events)
-        extracted = await self._extractor.extract(events, context)
-        for number, each in enumerate(extracted):
-            if last and isinstance(each.outcome, Unavailable):
-                (other,) = await self._fallback.extract([events[number]], [])
-                extracted[number] = Extracted(other.outcome, each.tokens)
-        return extracted
+    async def _extracted(
+        self, tenant: str, organization: str, events: Sequence[Event], *, last: bool
+    ) -> list[Extracted]:
+        """What came of each event, by whoever reads it."""
+        if self._extractor is self._fallback:
+            return await self._fallback.extract(events, [])
+        now = self._clock.now()
+        turns = await self._turns.take(events, now, now + TURN)
+        asked = [
+            (event, turn)
+            for event, turn in zip(events, turns, strict=True)
+            if turn is not None and turn.statements is None and turn.number <= MOST_TURNS
+        ]
+        if asked and await self._spent(tenant, organization):
+            asked = []
+        said = await self._said(tenant, organization, asked, last=last) if asked else {}
+        found: list[Extracted] = []
+        for event, turn in zip(events, turns, strict=True):
+            if turn is None:
+                found.append(Extracted(Unavailable("Another attempt to read it is under way")))
+            elif turn.statements is not None:
+                found.append(Extracted(turn.statements))
+            elif event.id in said:
+                found.append(said[event.id])
+            else:
+                found += await self._fallback.extract([event], [])
+        return found
+
+    async def _spent(self, tenant: str, organization: str) -> bool:
+        """Whether an organization has used all tokens that it may use this month."""
+        if self._most_tokens is None:
+            return False
+        month = month_start(self._clock.now()).date()
+        used = await self._usages.month(tenant, organization, month)
+        return used.get(Dimension.LLM_TOKENS, 0) >= self._most_tokens
+
+    async def _said(
+        self, tenant: str, organization: str, asked: Sequence[tuple[Event, Turn]], *, last: bool
+    ) -> dict[str, Extracted]:
+        """What the text model says of events whose turn it is, by id, or the rules in its place. It is kept before anything is
+        made of it."""
+        events = [event for event, _ in asked]
+        answers = await self._extractor.extract(events, await self._context(events))
+        now = self._clock.now()
+        tokens = sum(each.tokens for each in answers)
+        if tokens:
+            await self._usages.count(tenant, organization, {Dimension.LLM_TOKENS: tokens}, now)
+        for number, (event, turn) in enumerate(asked):
+            if isinstance(answers[number].outcome, Unavailable) and (last or turn.number == MOST_TURNS):
+                (answers[number],) = await self._fallback.extract([event], [])
+        ended = [
+            (event, replace(turn, statements=each.outcome if isinstance(each.outcome, tuple) else None))
+            for (event, turn), each in zip(asked, answers, strict=True)
+        ]
+        await self._turns.end(ended, now)
+        return {event.id: each for event, each in zip(events, answers, strict=True)}
 
     async def _context(self, events: Sequence[Event]) -> list[Event]:
         """What came before the events in their sessions, oldest first."""
@@ -169,7 +229,7 @@ def _draft(event: Event, statement: Statement) -> Draft:
         ),
         kind=statement.kind,
         tags=statement.tags,
-        metadata=event.metadata or {},
+        metadata=event.details,
         occurred_at=event.at,
         level=LEVEL,
         label=event.actor,

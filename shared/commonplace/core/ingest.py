@@ -1,8 +1,9 @@
 """Taking in events: durable before anything else, each of them once."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from commonplace.core.retry import until_settled
 from commonplace.model.event import Event, EventOrder
@@ -10,6 +11,8 @@ from commonplace.ports.queue import Message, Queue
 from commonplace.ports.world import Clock, Ids
 from commonplace.rows.events import Arrival, Events, Told, arrived, fingerprint
 from commonplace.rows.figures import Count
+
+T = TypeVar("T")
 
 WINDOW = timedelta(seconds=60)
 """How long after an event the same words of the same actor in the same session are the same event."""
@@ -23,6 +26,9 @@ EACH_MESSAGE = 25
 Counting = Callable[[int, datetime], Sequence[Count]]
 """What so many new events count for at a time, besides the number of events."""
 
+Room = Callable[[int], Awaitable[None]]
+"""Raises ``QuotaExceeded`` where there is no room for so many new events."""
+
 
 def message(tenant: str, organization: str, ids: Sequence[str]) -> Message:
     """The message that asks the worker to make memories of events."""
@@ -30,9 +36,9 @@ def message(tenant: str, organization: str, ids: Sequence[str]) -> Message:
     return Message(json.dumps(body))
 
 
-def portions(ids: Sequence[str]) -> list[Sequence[str]]:
-    """The ids in portions that one message takes."""
-    return [ids[start : start + EACH_MESSAGE] for start in range(0, len(ids), EACH_MESSAGE)]
+def portions(events: Sequence[T]) -> list[Sequence[T]]:
+    """Events, or their ids, in portions that one message takes."""
+    return [events[start : start + EACH_MESSAGE] for start in range(0, len(events), EACH_MESSAGE)]
 
 
 class Ingest:
@@ -45,18 +51,25 @@ class Ingest:
         self._ids = ids
 
     async def __call__(
-        self, tenant: str, organization: str, orders: Sequence[EventOrder], counting: Counting
+        self,
+        tenant: str,
+        organization: str,
+        orders: Sequence[EventOrder],
+        counting: Counting,
+        room: Room | None = None,
     ) -> list[str]:
         """For each event its id, in order; when it returns, all are kept, and where it raises, none is.
 
         An event that was told within ``WINDOW`` before, or earlier in ``orders``, has the id that it got then, and one
-        that brings the id of an event that is there, that id; neither is kept twice. Raises ``Conflict`` if others keep
-        telling the same at the same moment.
+        that brings the id of an event that is there, that id; neither is kept twice, nor does it ask for ``room``. Raises
+        ``Conflict`` if others keep telling the same at the same moment.
         """
 
         async def attempt() -> tuple[list[str], list[Arrival]]:
             slots, fresh = await self._sorted(tenant, organization, orders)
             if fresh:
+                if room is not None:
+                    await room(len(fresh))
                 counts = [arrived(tenant, organization, len(fresh)), *counting(len(fresh), self._clock.now())]
                 await self._events.add(fresh, self._ids.new(), counts)
             return slots, fresh

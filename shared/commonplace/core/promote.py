@@ -9,7 +9,7 @@ from functools import partial
 from commonplace.core.derived import ORIGIN, gained, stored
 from commonplace.core.gather import prompt
 from commonplace.core.relevance import stem, telling, words
-from commonplace.core.remember import Remember, Remembered
+from commonplace.core.remember import Remember, Remembered, claimed_by
 from commonplace.core.survey import Survey
 from commonplace.model.directory import Group, GroupKind
 from commonplace.model.insight import Nature
@@ -17,6 +17,8 @@ from commonplace.model.memory import Draft, Memory, Standing
 from commonplace.model.scope import Scope
 from commonplace.ports.queue import Message
 from commonplace.ports.world import Clock
+from commonplace.rows import keys
+from commonplace.rows.figures import Count
 from commonplace.rows.groups import EVERY, Groups
 from commonplace.rows.memories import Memories
 
@@ -58,7 +60,8 @@ class Promote:
     A text (letters and digits of it, in any case) is promoted to a role or a team that is on record once ``ACTORS`` of its
     members say it as knowledge of how things are or are done, or one fewer where the group's prompt shares a word with it;
     and to the organization once ``GROUPS`` of its roles and teams know it. What happened to somebody is never promoted. A
-    promoted memory has no session and no user, the words of the earliest member, and the sources of all.
+    promoted memory has no session and no user, the words of the earliest member, and the sources of all. What was promoted
+    to somebody is not again, once that memory is deleted, archived or says something else.
     """
 
     def __init__(self, survey: Survey, groups: Groups, memories: Memories, remember: Remember, clock: Clock) -> None:
@@ -89,10 +92,11 @@ class Promote:
             if len(knowing) >= GROUPS:
                 scopes.append(Scope(organization=organization))
             wanted += [(_draft(said.memories, scope), said.memories) for scope in scopes]
+        wanted = await self._welcome(tenant, wanted)
         made = 0
         for start in range(0, len(wanted), AT_ONCE):
             some = wanted[start : start + AT_ONCE]
-            batch = await self._remember.now(tenant, [draft for draft, _ in some], partial(stored, now=now))
+            batch = await self._remember.now(tenant, [draft for draft, _ in some], partial(_counted, now=now))
             for outcome, (_, memories) in zip(batch.outcomes, some, strict=True):
                 # What could not be written now is written in the next turn.
                 if isinstance(outcome, Remembered):
@@ -100,10 +104,28 @@ class Promote:
                     await self._sourced(tenant, outcome.memory.id, memories)
         return made
 
+    async def _welcome(
+        self, tenant: str, wanted: Sequence[tuple[Draft, Sequence[Memory]]]
+    ) -> list[tuple[Draft, Sequence[Memory]]]:
+        """Without what was promoted before and is not known that way any more: somebody did not want it."""
+        claims = [claim for draft, _ in wanted if (claim := claimed_by(tenant, draft)) is not None]
+        held = await self._memories.claimed(tenant, [*claims, *map(_once, claims)])
+        return [each for each, claim in zip(wanted, claims, strict=True) if claim in held or _once(claim) not in held]
+
     async def _sourced(self, tenant: str, id: str, memories: Sequence[Memory]) -> None:
         sources = await self._memories.sources(tenant, [memory.id for memory in memories])
         events = list(dict.fromkeys(event for of_memory in sources.values() for event in of_memory))
         await gained(self._memories, tenant, id, events)
+
+
+def _counted(memory: Memory, now: datetime) -> list[Count]:
+    """What a promoted memory counts for, and the note that it was promoted, which comes with it and stays."""
+    return [*stored(memory, now), Count(keys.claimed(memory.tenant, _once(memory.claim)), "promoted", 1)]
+
+
+def _once(claim: str | None) -> str:
+    """What stands for a memory having claimed this at some time: a claim that nobody lets go of."""
+    return keys.joined("promoted", claim)
 
 
 def _counts(memory: Memory, now: datetime) -> bool:

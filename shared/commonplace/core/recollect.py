@@ -12,6 +12,9 @@ from commonplace.model.memory import Memory
 from commonplace.ports.queue import Message, Queue
 from commonplace.rows.events import Events
 
+MOST_EVENTS = 20
+"""Of a memory's events that are read: it may have 250, of 32,000 characters each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recollected:
@@ -50,7 +53,21 @@ class Recollect:
             for hit, each in zip(hits, known, strict=True)
         ]
 
-    async def events(self, tenant: str, organization: str, found: Sequence[Recollected]) -> Mapping[str, Event]:
-        """The events that the memories were made of, by id."""
-        ids = [id for each in found for id in each.sources]
-        return await self._events.many(tenant, organization, ids) if ids else {}
+    async def events(
+        self, tenant: str, organization: str, found: Sequence[Recollected], described: int | None = None
+    ) -> list[Mapping[str, Event]]:
+        """For each of the memories the events that it was made of, by id: those among its first ``MOST_EVENTS``, or, if that
+        is given, so many as it takes for ``described`` of them to have metadata."""
+        known: dict[str, Event] = {}
+        asked: set[str] = set()
+        for most in (MOST_EVENTS,) if described is None else (described, MOST_EVENTS):
+            lacking = [each for each in found if described is None or _described(each, known) < described]
+            ids = {id for each in lacking for id in each.sources[:most]} - asked
+            known |= await self._events.many(tenant, organization, ids) if ids else {}
+            asked |= ids
+        return [{id: known[id] for id in each.sources[:MOST_EVENTS] if id in known} for each in found]
+
+
+def _described(memory: Recollected, known: Mapping[str, Event]) -> int:
+    """How many of a memory's events are known to have metadata."""
+    return sum(id in known and known[id].metadata is not None for id in memory.sources[:MOST_EVENTS])

@@ -21,6 +21,9 @@ from commonplace.rows.webhooks import Deliveries
 PATIENCE = timedelta(minutes=1)
 """How long a message may take on its ordinary way before the sweeper sends another."""
 
+HIDDEN = timedelta(seconds=365)
+"""How long a message is nobody else's once it was handed over (the embedding queue's VisibilityTimeout in template.yaml)."""
+
 EACH_SHARD = 500
 """Things of one shard that one sweep takes on at most."""
 
@@ -54,7 +57,9 @@ class Sweep:
         notify: Notify,
         queue: Queue,
         clock: Clock,
+        receives: int,
     ) -> None:
+        """``receives`` is how often a message is handed over at most."""
         self._memories = memories
         self._deliveries = deliveries
         self._stores = stores
@@ -64,9 +69,11 @@ class Sweep:
         self._notify = notify
         self._queue = queue
         self._clock = clock
+        self._again = HIDDEN * receives
 
     async def __call__(self, patience: timedelta = PATIENCE) -> Swept:
-        """One sweep over all tenants; ``patience`` zero takes on everything that is open (after a crash)."""
+        """One sweep over all tenants; ``patience`` zero takes on everything that is open (after a crash), but for events that an
+        earlier sweep has sent a message for, which is under way."""
         return Swept(
             await self._pending(patience),
             await self._expired(),
@@ -97,7 +104,8 @@ class Sweep:
         return count
 
     async def _unread(self, patience: timedelta) -> int:
-        """Sends the worker the events whose memories are still to be made, and drops what is left of requests that died."""
+        """Sends the worker the events whose memories are still to be made, and drops what is left of requests that died. What
+        is sent is put off for as long as its message lives."""
         now = self._clock.now()
         count = 0
         for shard in keys.every_shard("extracting"):
@@ -106,12 +114,14 @@ class Sweep:
             whole = {_named(event) for event in closed}
             old = [event for event in marked if event.ingested_at <= now - UNCLOSED]
             await self._events.drop([event for event in old if _named(event) not in whole])
-            owned: dict[tuple[str, str], list[str]] = {}
+            owned: dict[tuple[str, str], list[Event]] = {}
             for event in closed:
-                owned.setdefault((event.tenant, event.organization), []).append(event.id)
-            messages = [ingest.message(*owner, some) for owner, ids in owned.items() for some in ingest.portions(ids)]
-            if messages:
-                await self._queue.send(messages)
+                owned.setdefault((event.tenant, event.organization), []).append(event)
+            portions = [(owner, some) for owner, events in owned.items() for some in ingest.portions(events)]
+            messages = [ingest.message(*owner, [event.id for event in some]) for owner, some in portions]
+            sent = await self._queue.send(messages) if messages else []
+            taken = [some for (_, some), id in zip(portions, sent, strict=True) if id is not None]
+            await self._events.mark([event for some in taken for event in some], now + self._again)
             count += len(closed)
         return count
 

@@ -24,6 +24,7 @@ from commonplace.ports.table import (
     Value,
 )
 from commonplace.rows import keys
+from commonplace.rows.apart import apart
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import Count, counted, tallied
@@ -37,6 +38,13 @@ AT_ONCE = 4
 
 NOTE_LIFE = timedelta(hours=1)
 """How long the note of what was told stays: longer than anybody asks for it."""
+
+BATCH_LIFE = timedelta(days=365)
+"""How long it stays that a batch was closed. Whoever settles one of its events or puts it off takes the batch off it, so that
+only events need it which no sweep has seen since: those of a machine that was switched off."""
+
+SETTLED = 0
+"""The revision of an event that is done: nobody may drop it or put it off any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +112,7 @@ class Events:
         staged = [replace(each, event=replace(each.event, batch=batch)) for each in arrivals]
         try:
             await self._together([_put(each) for each in staged])
-            closing = Put(keys.batch(staged[0].event.tenant, batch), {"noun": "batch"}, Absent())
-            await commit(self._table, [Staged(closing), *tallied(counts)])
+            await commit(self._table, [_closing(staged[0].event, batch), *tallied(counts)])
         except CommonplaceError:
             await self._withdraw([each.event for each in staged])
             raise
@@ -119,7 +126,7 @@ class Events:
         """Writes how the making of an event's memories ended; repeating it changes nothing. It leaves the sweeper's index."""
         update = Update(
             keys.event(event.tenant, event.organization, event.id),
-            set=present({"state": state.value, "failure": failure}),
+            set=present({"state": state.value, "failure": failure, "revision": SETTLED}),
             remove=("marked_at", "work_key", "work_at", "batch", *(() if failure else ("failure",))),
             condition=Present(),
         )
@@ -174,9 +181,27 @@ class Events:
         items = await self._table.batch_get(wanted)
         return [_decoded(items[key]) for key in wanted if key in items]
 
+    async def mark(self, events: Sequence[Event], at: datetime) -> None:
+        """Puts events off, whose memories are still to be made, until a time. One that was settled since it was read stays
+        so. All of them must count: what batch they came in is not known any more."""
+        writes = [
+            Update(
+                keys.event(each.tenant, each.organization, each.id),
+                set=present({"marked_at": at, "work_at": _at(at, each)}),
+                remove=("batch",),
+                condition=RevisionIs(_revision(each)),
+            )
+            for each in events
+        ]
+        await apart(self._table, writes)
+
     async def drop(self, events: Sequence[Event]) -> None:
-        """Deletes what is left of requests that died before they closed their batch."""
-        await self._together([Staged(Delete(keys.event(each.tenant, each.organization, each.id))) for each in events])
+        """Deletes what is left of requests that died before they closed their batch. What somebody else has put in the place
+        of one of them, or settled, since it was read, stays."""
+        writes = [
+            Delete(keys.event(each.tenant, each.organization, each.id), RevisionIs(_revision(each))) for each in events
+        ]
+        await apart(self._table, writes)
 
     async def closed(self, events: Sequence[Event]) -> list[Event]:
         """Those of the events that count."""
@@ -217,7 +242,12 @@ def arrived(tenant: str, organization: str, count: int) -> Count:
 
 def place(event: Event) -> str:
     """Where an event stands in its lists."""
-    return f"{keys.stamp(event.at)}#{event.id}"
+    return _at(event.at, event)
+
+
+def _at(moment: datetime, event: Event) -> str:
+    """A place for an event that sorts by a time."""
+    return keys.joined(keys.stamp(moment), event.id)
 
 
 def _grouped(writes: Sequence[Staged]) -> list[list[Staged]]:
@@ -247,6 +277,12 @@ def _list(actor: str | None, session: str | None) -> tuple[str, tuple[str, ...]]
     if session is not None:
         return "by_session", ("session", session)
     return ("listing", ()) if actor is None else ("by_user", ("user", actor))
+
+
+def _closing(event: Event, batch: str) -> Staged:
+    """The write that closes the batch that an event came in."""
+    expires = int((event.ingested_at + BATCH_LIFE).timestamp())
+    return Staged(Put(keys.batch(event.tenant, batch), {"noun": "batch", TTL_ATTRIBUTE: expires}, Absent()))
 
 
 def _put(arrival: Arrival) -> Staged:
@@ -307,7 +343,7 @@ def _encoded(event: Event) -> dict[str, Value]:
             "batch": event.batch,
             "marked_at": marked,
             "work_key": None if marked is None else keys.extracting(event.id),
-            "work_at": None if marked is None else f"{keys.stamp(marked)}#{event.id}",
+            "work_at": None if marked is None else _at(marked, event),
             "listing_key": listing,
             "user_key": keys.members("events", event.tenant, event.organization, "user", event.actor),
             "session_key": keys.members("events", event.tenant, event.organization, "session", event.session),

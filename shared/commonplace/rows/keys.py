@@ -98,6 +98,11 @@ def event(tenant: str, organization: str, id: str) -> Key:
     return Key(joined("event", tenant, organization, id), "event")
 
 
+def turn(tenant: str, organization: str, id: str) -> Key:
+    """The row of an event's turn with a text model, in the partition of the event."""
+    return Key(event(tenant, organization, id).partition, "turn")
+
+
 def told(tenant: str, organization: str, fingerprint: str) -> Key:
     """The row that says which event was told last in these words."""
     return Key(joined("told", tenant, organization, fingerprint), "told")

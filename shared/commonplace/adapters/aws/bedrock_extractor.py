@@ -42,7 +42,7 @@ def client_config() -> Config:
     return Config(
         connect_timeout=1,
         read_timeout=REQUEST_SECONDS,
-        max_pool_connections=2 * MAX_CONCURRENT,
+        max_pool_connections=MAX_CONCURRENT,
         retries={"mode": "standard", "total_max_attempts": 1},
     )
 

@@ -141,6 +141,6 @@ def event(event: Event) -> Object:
         "kind": event.kind.value,
         "content": event.content,
         "ts": iso(event.at),
-        "metadata": None if event.metadata is None else dict(event.metadata),
+        "metadata": None if event.metadata is None else dict(event.details),
         "ingested_at": iso(event.ingested_at),
     }

@@ -66,7 +66,7 @@ class Memsy:
     prefixes: Sequence[str] = PREFIXES
     routes: Sequence[tuple[str, str]] = ROUTES
     owns: Sequence[str] = (
-        *("/v1/ingest", "/v1/status", "/v1/search", "/v1/clear"),
+        *("/v1/ingest", "/v1/status", "/v1/search", "/v1/clear", "/v1/detect-conflicts"),
         *("/v1/orgs", "/v1/roles", "/v1/teams", "/v1/console", "/v1/actors"),
         *("/api", "/memsy"),
     )

@@ -65,6 +65,13 @@ class Fields:
             return []
         return [self._text(f"{name}[{number}]", each, MOST_NAME) for number, each in enumerate(self.array(name))]
 
+    def given(self, name: str, most: int) -> list[str]:
+        """A list of no more than so many texts, which must be there. They are as they were given, of any length."""
+        values = self.array(name)
+        if len(values) > most:
+            raise self.refused(name, f"must not be more than {most}")
+        return [self._given(f"{name}[{number}]", each) for number, each in enumerate(values)]
+
     def array(self, name: str) -> list[Json]:
         """A list of anything, which must be there."""
         value = self._body.get(name)
@@ -127,11 +134,14 @@ class Fields:
         return refused(self._within + name, message)
 
     def _text(self, name: str, value: Json, most: int) -> str:
+        text = cleaned(self._given(name, value))
+        if len(text) > most:
+            raise self.refused(name, f"must not have more than {most} characters")
+        return text
+
+    def _given(self, name: str, value: Json) -> str:
         if not isinstance(value, str):
             raise self.refused(name, "must be a string")
         if not encodable(value):
             raise self.refused(name, "must be valid Unicode")
-        text = cleaned(value)
-        if len(text) > most:
-            raise self.refused(name, f"must not have more than {most} characters")
-        return text
+        return value

@@ -11,12 +11,9 @@ MOST_METADATA = 4096
 MOST_DEPTH = 64
 """Levels of nesting. What is nested deeper is kept as a text."""
 
-RAW = "raw"
-"""The key of a text that is no object."""
 
-
-def metadata(text: str) -> Metadata:
-    """The object whose JSON this is; of any other text an object that holds it.
+def metadata(text: str) -> Metadata | str:
+    """The object whose JSON this is; any other text as it is.
 
     Other text is also JSON of what could not be stored and sent as it is: what JSON itself does not know (``NaN``), a number
     that ``json_value`` does not read, half of a surrogate pair, and too deep a nesting.
@@ -24,13 +21,7 @@ def metadata(text: str) -> Metadata:
     try:
         value = json_value(text)
     except (ValueError, RecursionError):
-        return {RAW: text}
+        return text
     if not isinstance(value, dict) or deeper(value, MOST_DEPTH):
-        return {RAW: text}
-    return value if encodable(json.dumps(value, ensure_ascii=False)) else {RAW: text}
-
-
-def raw(metadata: Metadata) -> str | None:
-    """The text that was no object; None of an object."""
-    text = metadata.get(RAW)
-    return text if isinstance(text, str) and len(metadata) == 1 else None
+        return text
+    return value if encodable(json.dumps(value, ensure_ascii=False)) else text

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from commonplace.dialects.memsy.metadata import raw
 from commonplace.dialects.memsy.moments import iso
 from commonplace.dialects.memsy.understanding import insight
 from commonplace.model.directory import Group, GroupKind
@@ -98,9 +97,9 @@ def entities(names: Iterable[str]) -> list[Object]:
     return [{"name": name} for name in names]
 
 
-def _source_metadata(id: str, metadata: Metadata) -> Object:
-    text = raw(metadata)
-    return {"event_id": id, "metadata": dict(metadata)} if text is None else {"event_id": id, "raw": text}
+def _source_metadata(id: str, metadata: Metadata | str) -> Object:
+    told = {"raw": metadata} if isinstance(metadata, str) else {"metadata": dict(metadata)}
+    return {"event_id": id, **told}
 
 
 def _source_event(event: Event) -> Object:
