@@ -73,6 +73,19 @@ def test_a_long_text_is_judged_by_its_best_stretch() -> None:
     assert question().share(apart) < 1.0
 
 
+@settings(derandomize=True, max_examples=300, database=None)
+@given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12))
+def test_stemming_leaves_the_first_letter(text: str) -> None:
+    for word in words(text):
+        assert stem(word)[0] == word[0]
+
+
+@pytest.mark.parametrize("place", range(0, 4 * STRETCH, 100))
+def test_what_stands_near_each_other_is_one_stretch_wherever_it_stands(place: int) -> None:
+    text = "x" * place + " favourite colour kitchen wall"
+    assert question().share(text) == pytest.approx(1.0)
+
+
 def test_without_a_cosine_the_words_alone_decide() -> None:
     assert question().relevance("favourite colour kitchen wall", None) == pytest.approx(0.8)
     assert question().relevance("nothing", None) == 0.0

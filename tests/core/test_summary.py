@@ -36,6 +36,14 @@ def test_sentences_of_other_scripts_are_sentences() -> None:
     assert summarized(["会議は月曜です。 議題は予算です。"], 12) in ("会議は月曜です。", "議題は予算です。")
 
 
+def test_of_very_much_the_beginning_of_each_is_read_and_what_is_short_is_read_whole() -> None:
+    ending = "The retry queue lost all its messages."
+    long = "The retry queue. " * 20_000 + ending
+    short = "retry queue " * 5 + ending
+    assert ending not in summarized([long, long])
+    assert summarized([long, short, long], 200).endswith(ending)
+
+
 @settings(derandomize=True, max_examples=60, database=None, deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=20))
 def test_a_summary_is_bounded_and_says_nothing_that_was_not_written(contents: list[str]) -> None:

@@ -7,7 +7,8 @@ the best may be worth nothing, so relevance never looks at the other candidates.
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
@@ -28,17 +29,23 @@ GATE = 0.25
 """The cosine from which on shared words count in full."""
 
 STRETCH = 1_500
-"""Long content is judged by the best stretch of this many characters, since it shares words with everything."""
+"""Long content is judged by the best stretch of this many characters, since it shares words with everything. Stretches
+overlap by half."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> list[str]:
     """The words of a text: lower case, without accents, split as the words arm splits them (FTS5's unicode61)."""
+    return _WORD.findall(_plain(text))
+
+
+def _plain(text: str) -> str:
     plain = text.lower()
-    if not plain.isascii():
-        plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
-    return _WORD.findall(plain)
+    if plain.isascii():
+        return plain
+    plain = unicodedata.normalize("NFKD", plain)
+    return plain.translate({ord(letter): None for letter in set(plain) if unicodedata.combining(letter)})
 
 
 def telling(query: str) -> list[str]:
@@ -53,6 +60,7 @@ class Question:
     def __init__(self, query: str, calibration: Calibration) -> None:
         self._calibration = calibration
         self._weights = _weights(query)
+        self._initials = {word[0] for word in self._weights}
         self._mass = max(sum(self._weights.values()), LEAST_MASS)
 
     def relevance(self, text: str, cosine: float | None) -> float:
@@ -69,12 +77,18 @@ class Question:
         return interpolated(self._calibration.together, cosine + WORDS_WEIGHT * share * max(share, support))
 
     def share(self, text: str) -> float:
-        """The share in [0,1] of the query's words that the text has, rare words counting for more."""
-        pieces = [text[start : start + STRETCH] for start in range(0, max(1, len(text)), STRETCH // 2)]
-        return max(self._share(piece) for piece in pieces)
+        """The share in [0,1] of the query's words that the text has in one stretch, rare words counting for more."""
+        stretches: defaultdict[int, set[str]] = defaultdict(set)
+        for match in _WORD.finditer(_plain(text)):
+            word = match[0]
+            # Most words cannot be meant, and to stem one takes long; it leaves the first letter as it is.
+            if word[0] in self._initials and (stemmed := stem(word)) in self._weights:
+                half = match.start() // (STRETCH // 2)
+                stretches[half].add(stemmed)
+                stretches[half - 1].add(stemmed)
+        return max(map(self._share, stretches.values()), default=0.0)
 
-    def _share(self, text: str) -> float:
-        have = {stem(word) for word in words(text)}
+    def _share(self, have: Collection[str]) -> float:
         return sum(weight for word, weight in self._weights.items() if word in have) / self._mass
 
 

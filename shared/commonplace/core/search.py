@@ -1,9 +1,11 @@
 """Finding memories by meaning and by words."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 from commonplace.core.fusion import Fused, fused, never_rising
 from commonplace.core.passages import who
@@ -24,6 +26,10 @@ MORE = 4
 
 MOST_CANDIDATES = 10_000
 """Hits that OpenSearch returns at most (``index.max_result_window``)."""
+
+
+LONG = 20_000
+"""Characters that can be judged without keeping others waiting: more than a few milliseconds' worth go to a thread."""
 
 
 class Mode(StrEnum):
@@ -117,7 +123,9 @@ class Search:
             if len(confirmed) >= wanted.limit:
                 break
         confirmed = confirmed[: wanted.limit]
-        relevances = never_rising([question.relevance(_spoken(memory), each.cosine) for each, memory in confirmed])
+        texts = [(_spoken(memory), each.cosine) for each, memory in confirmed]
+        judged = partial(_judged, question, texts)
+        relevances = judged() if sum(len(text) for text, _ in texts) < LONG else await asyncio.to_thread(judged)
         return [
             Hit(memory, relevance, each.cosine, each.words)
             for (each, memory), relevance in zip(confirmed, relevances, strict=True)
@@ -130,6 +138,10 @@ class Search:
             and not memory.expired(self._clock.now())
             and filter.matches(memory)
         )
+
+
+def _judged(question: Question, texts: Sequence[tuple[str, float | None]]) -> list[float]:
+    return never_rising([question.relevance(text, cosine) for text, cosine in texts])
 
 
 def _crowded(findings: Findings, k: int, limit: int) -> bool:
