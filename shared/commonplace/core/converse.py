@@ -1,5 +1,6 @@
 """Sessions: opened, shared, ended, summed up, put aside."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -144,7 +145,7 @@ class Converse:
         """Sums a session up from its memories and saves that on it: the session, the summary, how many memories."""
         session = await self.get(tenant, id)
         memories = await self._of(session, MOST_SUMMED_UP)
-        summary = summarized([memory.content for memory in memories])
+        summary = await asyncio.to_thread(summarized, [memory.content for memory in memories])
 
         def summed_up(session: Session, now: datetime) -> Session:
             return replace(session, summary=summary, updated_at=now)
