@@ -202,8 +202,8 @@ class Shelve:
                 return replace(whole, agent=name)
             case "agent", str(name) if (agent := await self._registered(tenant, name)) is not None:
                 return replace(whole, agent=agent)
-            case level, name:
-                return replace(whole, level=level, label=name)
+            case _:
+                return replace(whole, level=part.level, label=part.name)
 
     async def _registered(self, tenant: str, name: str) -> str | None:
         try:
