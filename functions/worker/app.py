@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from commonplace.core.embed import Refused
@@ -16,6 +17,10 @@ log = logging.getLogger("commonplace.worker")
 
 MOST_TOGETHER = 50
 """Events of one organization whose memories are made together."""
+
+BEGINS = timedelta(seconds=30)
+"""How long after its beginning an invocation still begins to embed: it has 60 s (template.yaml), of which an embedder that
+only hangs takes 18 before it is given up, and an index 10."""
 
 FIELDS: Mapping[str, Mapping[str, type]] = {
     "embed": {"tenant": str, "id": str},
@@ -55,13 +60,14 @@ async def consume(services: Services, event: dict[str, Any]) -> dict[str, Any]:
             failures.append(raw["messageId"])
         else:
             records.append(record)
+    until = services.clock.now() + BEGINS
     embeds = [record for record in records if record.body["kind"] == "embed"]
     extracts = [record for record in records if record.body["kind"] == "extract"]
     others = [record for record in records if record.body["kind"] not in ("embed", "extract")]
     outcomes = await asyncio.gather(
-        *([_tried(embeds, _embed(services, embeds))] if embeds else []),
+        *([_tried(embeds, _embed(services, embeds, until))] if embeds else []),
         *(_tried(some, _extract(services, some)) for some in _together(services, extracts)),
-        *(_tried([record], _one(services, record)) for record in others),
+        *(_tried(same, _one(services, same[0])) for same in _alike(others)),
     )
     failures += [id for outcome in outcomes for id in outcome]
     return {"batchItemFailures": [{"itemIdentifier": id} for id in failures]}
@@ -98,14 +104,23 @@ async def _one(services: Services, record: Record) -> list[str]:
         case "deliver":
             await services.deliver(body["tenant"], body["id"], body["attempt"])
         case "clear":
-            await services.furnish.clear(body["tenant"], body["store"])
+            await services.forget.clear(body["tenant"], store=body["store"])
         case "recalled":
             await services.memories.accessed(body["tenant"], body["ids"], services.clock.now())
         case "promote":
             await services.promote(body["tenant"], body["organization"])
         case _:
-            await services.forget.whole_session(body["tenant"], body["session"])
+            await services.forget.clear(body["tenant"], session=body["session"])
     return []
+
+
+def _alike(records: Sequence[Record]) -> list[list[Record]]:
+    """The records in groups that ask for one and the same, which is done once. Each ``recalled`` counts."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        asked = record.id if record.body["kind"] == "recalled" else json.dumps(record.body, sort_keys=True)
+        groups.setdefault(asked, []).append(record)
+    return list(groups.values())
 
 
 def _together(services: Services, records: Sequence[Record]) -> list[list[Record]]:
@@ -137,8 +152,9 @@ async def _extract(services: Services, records: Sequence[Record]) -> list[str]:
     return [] if last else ids
 
 
-async def _embed(services: Services, records: Sequence[Record]) -> list[str]:
-    """Brings the index up to date with the memories that the records name; the ids of the messages that failed."""
+async def _embed(services: Services, records: Sequence[Record], until: datetime) -> list[str]:
+    """Brings the index up to date with the memories that the records name, as far as that is begun before ``until``; the ids
+    of the messages that failed, or come again because their turn did not come."""
     by_memory: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         by_memory.setdefault((record.body["tenant"], record.body["id"]), []).append(record)
@@ -154,7 +170,7 @@ async def _embed(services: Services, records: Sequence[Record]) -> list[str]:
                 unfinished += by_memory[key]
         elif isinstance(found, Memory) and (found.marked_at is not None or not found.ready):
             work.append(found)
-    for memory, outcome in zip(work, await services.embed(work), strict=True):
+    for memory, outcome in zip(work, await services.embed(work, until), strict=True):
         if isinstance(outcome, CommonplaceError) and not isinstance(outcome, NotFound):
             of_memory = by_memory[memory.tenant, memory.id]
             unfinished += of_memory

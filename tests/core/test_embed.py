@@ -1,16 +1,18 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from commonplace.core.embed import AT_ONCE, message
+from commonplace.core.embed import AT_ONCE, DOWN, PORTION, message
 from commonplace.core.search import Wanted
 from commonplace.core.subscribe import WebhookOrder
 from commonplace.model.errors import NotFound, Unavailable
 from commonplace.model.memory import Change, Memory, Notify, State
 from commonplace.ports.table import Delete
 from commonplace.rows import keys
+from fakes import FakeEmbedder
 from steps import EVERYTHING, documents, draft, embed_message, found, handed, row, sentences, written
-from worker.app import consume
+from worker.app import BEGINS, consume
 from world import TENANT, World
 
 pytestmark = pytest.mark.anyio
@@ -345,3 +347,181 @@ async def test_a_table_that_fails_at_the_end_is_an_attempt_that_failed(world: Wo
     assert (await row(world, memory.id)).state is State.PENDING
     assert await handed(world, embed_message(memory)) == []
     assert await found(world) == [memory.id]
+
+
+class FussyEmbedder(FakeEmbedder):
+    """Cannot be asked for texts with BUSY in them, nor for any that come with them. Keeps how many texts it was asked for
+    each time, and how many memories were ready by then."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.asked: list[int] = []
+        self.ready: list[int] = []
+
+    async def embed(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        self.asked.append(len(texts))
+        listed = await self.world.services.browse.page(TENANT, EVERYTHING, limit=100)
+        self.ready.append(sum(memory.ready for memory in listed.items))
+        if any("BUSY" in text for text in texts):
+            raise Unavailable("Too many requests")
+        return await super().embed(texts)
+
+
+def fussy(world: World) -> FussyEmbedder:
+    world.embedder = embedder = FussyEmbedder(world)
+    world.configure()
+    return embedder
+
+
+async def all_pending(world: World, *contents: str) -> list[Memory]:
+    return [await pending(world, content) for content in contents]
+
+
+async def states(world: World, memories: Sequence[Memory]) -> list[bool]:
+    return [(await row(world, memory.id)).ready for memory in memories]
+
+
+LONG = sentences(100)
+"""More than a quarter of a portion and less than a third: three make one."""
+
+
+async def test_a_batch_of_short_memories_is_one_portion(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, *(f"fact number {number}" for number in range(64)))
+    assert await handed(world, *map(embed_message, memories)) == []
+    assert embedder.asked == [64]
+    assert all(await states(world, memories))
+
+
+async def test_much_is_made_searchable_in_portions_each_finished_before_the_next(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, *[LONG] * 7)
+    outcomes = await world.services.embed(memories)
+    one = (await row(world, memories[0].id)).passages
+    assert PORTION / 4 < one <= PORTION / 3
+    assert embedder.asked == [3 * one, 3 * one, one]
+    assert embedder.ready == [0, 3, 6]
+    assert outcomes == [await row(world, memory.id) for memory in memories]
+    assert all(await states(world, memories))
+    assert len(await documents(world)) == 7 * one
+
+
+async def test_a_memory_of_more_than_a_portion_is_not_split(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, "short", sentences(500), "short too")
+    await world.services.embed(memories)
+    assert embedder.asked == [1, (await row(world, memories[1].id)).passages, 1]
+    assert embedder.asked[1] > PORTION
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 63])
+async def test_a_text_that_the_embedder_cannot_be_asked_for_holds_up_only_its_own_memory(
+    world: World, place: int
+) -> None:
+    fussy(world)
+    contents = [f"fact number {number}" for number in range(64)]
+    contents[place] = "BUSY"
+    memories = await all_pending(world, *contents)
+    assert await handed(world, *map(embed_message, memories)) == [str(place)]
+    assert await states(world, memories) == [number != place for number in range(64)]
+
+
+async def test_a_long_memory_that_cannot_be_embedded_leaves_the_portions_around_it_alone(world: World) -> None:
+    fussy(world)
+    memories = await all_pending(world, LONG, sentences(300), sentences(300) + " BUSY", sentences(300), LONG)
+    outcomes = await world.services.embed(memories)
+    assert await states(world, memories) == [True, True, False, True, True]
+    assert isinstance(outcomes[2], Unavailable)
+    assert outcomes[2].message == "Too many requests"
+
+
+async def test_an_embedder_that_is_down_is_asked_a_few_times_however_much_there_is_to_do(world: World) -> None:
+    embedder = fussy(world)
+    embedder.down = True
+    memories = await all_pending(world, *[LONG] * 20)
+    outcomes = await world.services.embed(memories)
+    assert len(embedder.asked) == DOWN
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
+    assert not any(await states(world, memories))
+
+
+async def test_an_index_that_is_down_costs_no_second_embedding(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, *(f"fact number {number}" for number in range(64)))
+    world.index.down = True
+    assert len(await handed(world, *map(embed_message, memories))) == 64
+    assert embedder.asked == [64]
+
+
+async def test_what_the_index_refuses_is_no_reason_to_stop(world: World) -> None:
+    fussy(world)
+    world.index.refuses = ("poison",)
+    memories = await all_pending(world, *[sentences(300, "poison")] * DOWN, sentences(300, "good"))
+    await world.services.embed(memories)
+    assert await states(world, memories) == [*[False] * DOWN, True]
+
+
+async def test_a_refused_text_is_found_by_halves(world: World) -> None:
+    contents = [f"fact number {number}" for number in range(63)]
+    memories = await all_pending(world, *contents, "REFUSED")
+    assert await handed(world, *map(embed_message, memories)) == []
+    assert world.embedder.batches == [32, 16, 8, 4, 2, 1]
+    assert (await row(world, memories[-1].id)).state is State.FAILED
+    assert all(await states(world, memories[:-1]))
+
+
+async def test_the_worker_begins_no_portion_that_it_may_not_finish_and_the_rest_comes_again(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, *[LONG] * 7)
+
+    async def slow() -> None:
+        world.clock.advance(BEGINS.total_seconds())
+
+    left = memories
+    for expected in (4, 1, 0):
+        embedder.meanwhile = slow
+        failed = await handed(world, *map(embed_message, left))
+        left = [left[int(number)] for number in failed]
+        assert len(left) == expected
+        assert await states(world, memories) == [memory not in left for memory in memories]
+
+
+async def test_what_no_turn_came_for_is_not_given_up_after_the_last_attempt(world: World) -> None:
+    embedder = fussy(world)
+    memories = await all_pending(world, *[LONG] * 4)
+
+    async def slow() -> None:
+        world.clock.advance(61)
+
+    embedder.meanwhile = slow
+    assert await handed(world, *map(embed_message, memories), receives=5) == []
+    assert (await row(world, memories[3].id)).state is State.PENDING
+    assert (await world.services.sweep()).pending == 1
+    await world.work()
+    assert all(await states(world, memories))
+
+
+async def test_a_table_that_does_not_give_the_stored_vectors_fails_only_the_attempt(world: World) -> None:
+    memory = await written(world)
+    world.table.down = True
+    (outcome,) = await world.services.embed([memory])
+    world.table.down = False
+    assert isinstance(outcome, Unavailable)
+    assert await world.services.embed([memory]) == [memory]
+
+
+async def test_a_table_that_fails_after_a_deletion_fails_only_the_attempt(world: World) -> None:
+    memory = await pending(world)
+
+    async def dropped() -> None:
+        await world.table.transact([Delete(keys.memory(TENANT, memory.id))])
+
+    async def down() -> None:
+        world.table.down = True
+
+    world.embedder.meanwhile, world.table.refused = dropped, down
+    (outcome,) = await world.services.embed([memory])
+    world.table.down = False
+    assert isinstance(outcome, Unavailable)
+    assert await handed(world, embed_message(memory)) == []

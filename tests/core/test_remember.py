@@ -3,12 +3,12 @@ from datetime import timedelta
 import pytest
 
 from commonplace.core.converse import SessionOrder
-from commonplace.core.remember import Remembered
+from commonplace.core.remember import WAIT, Remembered
 from commonplace.model.errors import CommonplaceError, NotFound
 from commonplace.model.memory import Memory, State, Tier
 from commonplace.model.scope import Scope
 from fakes import START
-from steps import CONTENT, EVERYTHING, UNKNOWN, draft, found, ids, row, written
+from steps import CONTENT, EVERYTHING, UNKNOWN, draft, found, ids, row, sentences, written
 from world import OTHER_TENANT, TENANT, World
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +177,30 @@ async def test_the_time_of_a_batch_is_told_in_its_parts(world: World) -> None:
     world.embedder.meanwhile = slow
     batch = await world.services.remember.now(TENANT, [draft()])
     assert (batch.writing, batch.embedding) == (timedelta(0), timedelta(seconds=2))
+
+
+async def test_what_would_take_too_long_is_answered_as_pending_and_finished_by_the_worker(world: World) -> None:
+    async def slow() -> None:
+        world.clock.advance(WAIT.total_seconds())
+
+    world.embedder.meanwhile = slow
+    drafts = [draft(f"thing{number}. {sentences(300)}") for number in range(3)]
+    batch = await world.services.remember.now(TENANT, drafts)
+
+    outcomes = [each for each in batch.outcomes if isinstance(each, Remembered)]
+    assert [each.memory.state for each in outcomes] == [State.READY, State.PENDING, State.PENDING]
+    assert len(world.embedder.batches) == 1
+
+    await world.work()
+    assert [(await row(world, each.memory.id)).state for each in outcomes] == [State.READY] * 3
+
+
+async def test_a_write_that_was_slow_to_be_stored_is_made_searchable_all_the_same(world: World) -> None:
+    async def slow() -> None:
+        world.clock.advance(2 * WAIT.total_seconds())
+
+    world.table.meanwhile = slow
+    assert (await written(world)).ready
 
 
 async def test_a_batch_of_nothing_writes_nothing(world: World) -> None:

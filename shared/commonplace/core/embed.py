@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,6 +30,14 @@ _Asked = TypeVar("_Asked", Document, Removal)
 AT_ONCE = 4_000
 """Characters whose tokens are counted on the event loop itself (under a millisecond)."""
 
+PORTION = 128
+"""Passages that are embedded, indexed and written before the next ones are begun: more than the 100 memories of a batch, if
+they are short. Titan needs 1.6 s for them (eight texts at a time, 100 ms each), OpenSearch three bulks."""
+
+DOWN = 3
+"""Portions that fail one after the other before a part of the service counts as down. Where one text makes its portion fail,
+two do: the portion, and the half in which the text is."""
+
 
 def message(memory: Memory | Tombstone) -> Message:
     """The message that asks the worker to bring the index up to date with a memory, whatever its revision is by then."""
@@ -41,14 +50,14 @@ class Refused(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """A memory on its way: its passages and, once known, their vectors (``stored``: they were in the row); and the vector
-    that its writer gave."""
+    """A memory on its way: its passages, the vector that its writer gave and, once known, the vectors of the passages
+    (``stored``: they were in the row)."""
 
     memory: Memory
     texts: list[str]
-    embedding: Embedding | None
-    stored: bool
     given: Embedding | None
+    embedding: Embedding | None = None
+    stored: bool = False
 
 
 class Embed:
@@ -77,8 +86,14 @@ class Embed:
         self._meter = meter
         self._embed_given = embed_given
 
-    async def __call__(self, memories: Sequence[Memory]) -> list[Memory | CommonplaceError]:
+    async def __call__(
+        self, memories: Sequence[Memory], until: datetime | None = None
+    ) -> list[Memory | CommonplaceError]:
         """Makes these revisions searchable. For each memory what it is now, or why it is not searchable yet.
+
+        It works in portions of ``PORTION`` passages, or of one memory that has more, and each is finished before the next is
+        begun. One that fails because of the embedder is tried again in halves, after the others. After ``until`` no portion
+        is begun but the first, and none after ``DOWN`` failures in a row; what was not begun is ``Unavailable``.
 
         ``Unavailable`` is to be tried again until it is done, ``Refused`` a few times. A text that the embedder refuses
         is refused for good: its memory is failed now. A memory that was changed meanwhile is left to whoever changed it
@@ -88,14 +103,20 @@ class Embed:
         work = await asyncio.gather(*(self._prepared(memory) for memory in memories))
         # First, because it needs no embedder, which may be down.
         left = await self._given_indexed(work)
-        embedded = await self._embedded(work)
-        ready = [each for each in embedded if isinstance(each, _Work)]
-        indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True)) | left
-        settled = await self._settled(ready, indexed)
-        return [
-            settled[memory.id] if isinstance(each, _Work) else await self._without(memory, left.get(memory.id, each))
-            for memory, each in zip(memories, embedded, strict=True)
-        ]
+        outcomes: dict[str, Memory | CommonplaceError] = {}
+        waiting = deque(_portions(work))
+        failed = 0
+        while waiting and failed < DOWN and (not outcomes or until is None or self._clock.now() < until):
+            portion = waiting.popleft()
+            embedded = await self._embedded(portion)
+            done = await self._finished(portion, embedded, left)
+            outcomes |= done
+            failed = failed + 1 if all(map(_tells_of_an_outage, done.values())) else 0
+            if len(portion) > 1 and all(isinstance(each, Unavailable) for each in embedded):
+                half = len(portion) // 2
+                waiting += portion[:half], portion[half:]
+        late = Unavailable("A part of the service is down" if failed == DOWN else "There was no time for it yet")
+        return [outcomes.get(memory.id, late) for memory in memories]
 
     async def give_up(self, memory: Memory, reason: str) -> Memory:
         """Writes that a memory could not be made searchable, and why; what it is now.
@@ -132,13 +153,7 @@ class Embed:
                 return
 
     async def _prepared(self, memory: Memory) -> _Work:
-        texts = await self._texts(memory)
-        space = self._embedder.space
-        embedding = None
-        if memory.model == space.name and (memory.ready or memory.content_revision < memory.revision):
-            embedding = await self._memories.embedding(memory, space)
-        stored = embedding is not None and len(embedding.vectors) == len(texts)
-        return _Work(memory, texts, embedding if stored else None, stored, await self._memories.given(memory))
+        return _Work(memory, await self._texts(memory), await self._memories.given(memory))
 
     async def _texts(self, memory: Memory) -> list[str]:
         if memory.given is not None and not self._embed_given:
@@ -148,11 +163,42 @@ class Embed:
         return await asyncio.to_thread(passages, memory, self._embedder.tokens, self._embedder.window)
 
     async def _embedded(self, work: Sequence[_Work]) -> list[_Work | CommonplaceError]:
-        missing = [each for each in work if not each.stored]
+        """With their vectors, from the rows where they are there."""
+        try:
+            known = await asyncio.gather(*map(self._recalled, work))
+        except Unavailable as error:
+            return [error for _ in work]
+        missing = [each for each in known if not each.stored]
         outcomes: dict[str, _Work | CommonplaceError] = {}
         for each, outcome in zip(missing, await self._vectors(missing), strict=True):
             outcomes[each.memory.id] = outcome
-        return [outcomes.get(each.memory.id, each) for each in work]
+        return [outcomes.get(each.memory.id, each) for each in known]
+
+    async def _recalled(self, work: _Work) -> _Work:
+        memory, space = work.memory, self._embedder.space
+        if memory.model != space.name or not (memory.ready or memory.content_revision < memory.revision):
+            return work
+        embedding = await self._memories.embedding(memory, space)
+        if embedding is None or len(embedding.vectors) != len(work.texts):
+            return work
+        return replace(work, embedding=embedding, stored=True)
+
+    async def _finished(
+        self, work: Sequence[_Work], embedded: Sequence[_Work | CommonplaceError], left: Mapping[str, CommonplaceError]
+    ) -> dict[str, Memory | CommonplaceError]:
+        """Puts into the index what has its vectors, and writes that it is found; what became of each memory. ``left`` is what
+        could not be done about the vectors that came with them."""
+        ready = [each for each in embedded if isinstance(each, _Work)]
+        try:
+            indexed = dict(zip((each.memory.id for each in ready), await self._indexed(ready), strict=True))
+            outcomes = await self._settled(ready, {**indexed, **left})
+            for each, outcome in zip(work, embedded, strict=True):
+                if not isinstance(outcome, _Work):
+                    id = each.memory.id
+                    outcomes[id] = await self._without(each.memory, left.get(id, outcome))
+        except Unavailable as error:
+            return {each.memory.id: error for each in work}
+        return outcomes
 
     async def _without(self, memory: Memory, error: CommonplaceError) -> Memory | CommonplaceError:
         return await self.give_up(memory, error.message) if isinstance(error, Invalid) else error
@@ -164,7 +210,8 @@ class Embed:
         except Invalid as error:
             if len(work) == 1:
                 return [error]
-            return [outcome for each in work for outcome in await self._vectors([each])]
+            half = len(work) // 2
+            return [*await self._vectors(work[:half]), *await self._vectors(work[half:])]
         except Unavailable as error:
             return [error for _ in work]
         space = self._embedder.space
@@ -298,6 +345,23 @@ class Embed:
         outcomes = await self._index.delete(space, removals)
         if any(outcome is not None for outcome in outcomes):
             raise Unavailable("The index did not let go of a memory")
+
+
+def _portions(work: Sequence[_Work]) -> list[list[_Work]]:
+    """The work in its order, in portions of at most ``PORTION`` passages; what has more is a portion of its own."""
+    portions: list[list[_Work]] = []
+    room = 0
+    for each in work:
+        if not portions or len(each.texts) > room:
+            portions.append([])
+            room = PORTION
+        portions[-1].append(each)
+        room -= len(each.texts)
+    return portions
+
+
+def _tells_of_an_outage(outcome: Memory | CommonplaceError) -> bool:
+    return isinstance(outcome, Unavailable) and not isinstance(outcome, Refused)
 
 
 async def _failures(asked: Sequence[_Asked], answer: Awaitable[list[Outcome]]) -> dict[str, CommonplaceError]:

@@ -29,6 +29,10 @@ from commonplace.rows.webhooks import staged
 CLAIM_TRIES = 3
 """How often a content is claimed that another let go of just now."""
 
+WAIT = timedelta(seconds=6)
+"""How long after its beginning a write that is waited for still begins to make memories searchable: of the 25 s that a request
+has, an embedder that only hangs takes 18 before it is given up. A caller who is cut off would write everything again."""
+
 Counting = Callable[[Memory], Sequence[Count]]
 """What a new memory counts for besides its store and its scope, in the same transaction."""
 
@@ -114,7 +118,8 @@ class Remember:
     async def now(self, tenant: str, drafts: Sequence[Draft], counting: Counting = nothing) -> Batch:
         """Writes memories, with what they count for besides, and makes them searchable before it returns.
 
-        What is written but cannot be made searchable now stays pending, and is finished by the worker or the sweeper.
+        What is written but cannot be made searchable now, or within ``WAIT`` if it is much, stays pending, and is finished by
+        the worker or the sweeper.
         """
         began = self._clock.now()
         written = await self._written(tenant, drafts, counting)
@@ -122,7 +127,8 @@ class Remember:
         # What is said twice at the same moment may be pending: whoever waits for the one waits for the other as well.
         kept = [each.memory for each in written if isinstance(each, Remembered)]
         fresh = list({memory.id: memory for memory in kept if memory.state is State.PENDING}.values())
-        searchable = dict(zip((memory.id for memory in fresh), await self._embed(fresh), strict=True)) if fresh else {}
+        made = await self._embed(fresh, began + WAIT) if fresh else []
+        searchable = dict(zip((memory.id for memory in fresh), made, strict=True))
         late = [memory for memory in fresh if isinstance(searchable[memory.id], Unavailable)]
         if late:
             await self._queue.send([message(memory) for memory in late])
@@ -192,14 +198,19 @@ class Remember:
         """The agents by what they are called, made where they are new; none outside of the store that all dialects share."""
         freely = {draft.agent for draft in drafts if draft.level is not None}
 
-        async def one(reference: str) -> Agent | CommonplaceError:
+        async def known(reference: str) -> Agent | CommonplaceError | None:
             try:
-                return await (self._enlist.adopt if reference in freely else self._enlist.ensure)(tenant, reference)
+                return await self._enlist.find(tenant, reference)
             except NotFound as error:
-                return error
+                return None if reference in freely else error
 
         ordered = sorted({name for name in map(_registered, drafts) if name is not None})
-        return dict(zip(ordered, await asyncio.gather(*map(one, ordered)), strict=True))
+        found: dict[str, Agent | CommonplaceError] = {}
+        for reference, agent in zip(ordered, await asyncio.gather(*map(known, ordered)), strict=True):
+            # One after the other: one counter counts them, and DynamoDB refuses transactions that meet there.
+            make = self._enlist.adopt if reference in freely else self._enlist.ensure
+            found[reference] = await make(tenant, reference) if agent is None else agent
+        return found
 
     async def _known_sessions(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, bool | CommonplaceError]:
         """Whether each is registered or a mere label; an error for a UUID that should be registered and is not. Where
