@@ -39,6 +39,7 @@ from commonplace.ports.table import Key
 from commonplace.ports.world import Clock, Ids, Sender
 from commonplace.rows.agents import Agents
 from commonplace.rows.apikeys import ApiKeys, Secrets
+from commonplace.rows.clearings import Clearings
 from commonplace.rows.events import Events
 from commonplace.rows.lengths import VectorLengths
 from commonplace.rows.memories import Memories
@@ -100,6 +101,10 @@ class Services:
     @cached_property
     def _stores(self) -> Stores:
         return Stores(self.engines.table)
+
+    @cached_property
+    def _clearings(self) -> Clearings:
+        return Clearings(self.engines.table)
 
     @cached_property
     def _usages(self) -> Usages:
@@ -321,12 +326,20 @@ class Services:
     @cached_property
     def forget(self) -> Forget:
         """Deleting."""
-        return Forget(self.memories, self.notify, self.embed, self.embedder, self.engines.embedding_queue, self.clock)
+        return Forget(
+            self.memories,
+            self._clearings,
+            self.notify,
+            self.embed,
+            self.embedder,
+            self.engines.embedding_queue,
+            self.clock,
+        )
 
     @cached_property
     def furnish(self) -> Furnish:
         """Stores."""
-        return Furnish(self._stores, self.forget, self.engines.embedding_queue, self.clock, self.ids)
+        return Furnish(self._stores, self.engines.embedding_queue, self.clock, self.ids)
 
     @cached_property
     def shelve(self) -> Shelve:
@@ -381,12 +394,12 @@ class Services:
         return Sweep(
             self.memories,
             self._deliveries,
-            self._stores,
+            self._clearings,
             self.events,
             self._groups,
             self.forget,
-            self.notify,
             self.engines.embedding_queue,
+            self.engines.delivery_queue,
             self.clock,
             self.settings.max_receives,
         )

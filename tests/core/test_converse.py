@@ -7,7 +7,7 @@ from commonplace.model.errors import Conflict, Invalid, NotFound
 from commonplace.model.page import Page
 from commonplace.model.scope import Scope
 from commonplace.model.session import Session
-from commonplace.ports.table import Put
+from commonplace.ports.table import Key, Put
 from commonplace.rows import keys
 from commonplace.rows.sessions import SessionFilter
 from fakes import START
@@ -182,6 +182,20 @@ async def test_with_cascade_the_memories_go_too(world: World) -> None:
     await world.work()
     listed = await world.services.browse.page(TENANT, EVERYTHING, limit=10)
     assert ids(listed.items) == [other.id]
+
+
+@pytest.mark.parametrize("cascade", [True, False])
+async def test_what_is_kept_of_a_session_tells_nothing_of_memories_that_went_with_it(
+    world: World, cascade: bool
+) -> None:
+    session = await opened(world, title="Visit")
+    await written(world, "The patient has condition X.", scope=Scope(session=session.id))
+    await world.services.converse.summarize(TENANT, session.id)
+    await world.services.converse.remove(TENANT, session.id, cascade=cascade)
+    aside = await world.table.get(Key(keys.session(TENANT, session.id).partition, "deleted"))
+    assert aside is not None
+    assert aside.attributes["title"] == "Visit"
+    assert ("condition X" in repr(aside.attributes)) is not cascade
 
 
 async def test_the_count_of_memories_is_exact(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from commonplace.core.deliver import FLOOR_WHEN_BUSY, SCHEDULE, next_delay
 from commonplace.core.subscribe import WebhookChange, WebhookOrder
+from commonplace.core.sweep import HIDDEN, PATIENCE
 from commonplace.model.errors import Unavailable
 from commonplace.model.memory import Notify
 from commonplace.model.webhook import Answer, Delivery, DeliveryState, EventType, Webhook
@@ -135,6 +136,85 @@ async def test_the_queue_brings_the_early_attempts_and_the_sweeper_the_late_ones
     await world.work()
 
     assert (await record(world, id)).state is DeliveryState.DELIVERED
+
+
+async def test_a_queue_that_is_behind_gets_one_copy_and_the_receiver_one_call(world: World) -> None:
+    await subscribed(world)
+    await written(world)
+    swept = 0
+    for _ in range(5):
+        world.clock.advance(61)
+        swept += (await world.services.sweep()).deliveries
+    assert swept == 1
+    assert await world.delivery_queue.inner.depth() == 2
+    await world.work()
+    assert len(world.sender.posted) == 1
+
+
+async def test_each_restart_does_not_send_again_what_waits(world: World) -> None:
+    await subscribed(world)
+    await written(world)
+    swept = 0
+    for _ in range(3):
+        world.clock.advance(1)
+        swept += (await world.services.sweep(timedelta(0))).deliveries
+    assert swept == 1
+
+
+async def test_a_delivery_whose_message_is_dead_is_due_again(world: World) -> None:
+    await subscribed(world)
+    id = await due(world)
+    world.clock.advance(61)
+    assert (await world.services.sweep()).deliveries == 1
+    (lost,) = await world.delivery_queue.inner.receive(10, 360)
+    await world.delivery_queue.inner.delete([lost.receipt])
+    world.clock.advance((HIDDEN * world.services.settings.max_receives + PATIENCE).total_seconds() + 1)
+    assert (await world.services.sweep()).deliveries == 1
+    await world.work()
+    assert (await record(world, id)).state is DeliveryState.DELIVERED
+
+
+async def test_a_delivery_that_the_queue_does_not_take_comes_with_the_next_sweep(world: World) -> None:
+    await subscribed(world)
+    id = await due(world)
+    world.clock.advance(61)
+    world.delivery_queue.down = True
+    assert (await world.services.sweep()).deliveries == 1
+    world.delivery_queue.down = False
+    assert (await world.services.sweep()).deliveries == 1
+    await world.work()
+    assert (await record(world, id)).state is DeliveryState.DELIVERED
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_attempt_that_is_being_made_while_the_sweeper_looks_is_recorded(world: World, status: int) -> None:
+    await subscribed(world)
+    id = await due(world)
+    world.clock.advance(61)
+    world.sender.meanwhile = world.services.sweep
+    world.sender.answers = [Answer(status)]
+    await world.services.deliver(TENANT, id, 0)
+    made = await record(world, id)
+    assert [each.status for each in made.attempts] == [status]
+    assert made.due_at == (None if status in range(200, 300) else world.clock.now() + timedelta(seconds=SCHEDULE[0]))
+    await handed(world, {"kind": "deliver", "tenant": TENANT, "id": id, "attempt": 0})  # the sweeper's copy
+    assert len(world.sender.posted) == 1
+
+
+async def test_what_was_recorded_while_the_sweeper_sent_a_message_stays_as_it_is(world: World) -> None:
+    await subscribed(world)
+    id = await due(world)
+    world.clock.advance(61)
+
+    async def delivered() -> None:
+        await world.services.deliver(TENANT, id, 0)
+
+    world.table.meanwhile = delivered  # just before the sweeper puts it off
+    assert (await world.services.sweep()).deliveries == 1
+    made = await record(world, id)
+    assert (made.state, made.due_at) == (DeliveryState.DELIVERED, None)
+    world.clock.advance(10**6)
+    assert (await world.services.sweep()).deliveries == 0
 
 
 @pytest.mark.parametrize("made", range(1, len(SCHEDULE) + 1))

@@ -3,8 +3,9 @@ from datetime import timedelta
 
 import pytest
 
-from commonplace.core.furnish import SETTLED
+from commonplace.core.forget import AT_ONCE, ROUNDS, SETTLED
 from commonplace.core.shelve import Part
+from commonplace.core.sweep import PATIENCE
 from commonplace.model.errors import Conflict, Invalid, NotFound
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Draft
@@ -118,7 +119,7 @@ async def test_a_deleted_store_is_gone_at_once_and_emptied_by_the_worker(world: 
 
 async def settled(world: World) -> None:
     """The sweeper and the worker look once more at what was deleted, after lists have caught up."""
-    world.clock.advance(SETTLED.total_seconds() + 1)
+    world.clock.advance((SETTLED + PATIENCE).total_seconds() + 1)
     assert (await world.services.sweep()).stores == 1
     await world.work()
 
@@ -132,19 +133,22 @@ async def test_what_a_list_shows_late_does_not_outlive_its_store(world: World) -
     assert len(await documents(world)) == 2
     world.table.late = ()
     world.clock.advance(61)
-    assert (await world.services.sweep()).stores == 1
-    await world.work()
-    assert await documents(world) == {}
+    assert (await world.services.sweep()).stores == 0, "too early to look again"
     await settled(world)
+    assert await documents(world) == {}
     assert (await world.services.sweep(timedelta(0))).stores == 0
 
 
 async def test_a_large_store_is_emptied_in_several_messages(world: World) -> None:
-    store = await filled(world, 1_050)
+    store = await filled(world, ROUNDS * AT_ONCE + 50)
+    world.embedding_queue.down = True
     await world.services.furnish.remove(TENANT, store.key)
+    world.embedding_queue.down = False
     clear = {"kind": "clear", "tenant": TENANT, "store": store.id}
     assert await handed(world, clear) == []
     assert (await world.services.furnish.figures([store]))[0].memories == 50
+    world.clock.advance(61)
+    assert (await world.services.sweep()).stores == 0, "its next message is on its way"
     await world.work()
     assert (await world.services.furnish.figures([store]))[0].memories == 0
     assert await handed(world, clear) == []
@@ -161,3 +165,36 @@ async def test_the_sweeper_has_a_store_emptied_whose_message_was_lost(world: Wor
     assert await documents(world) == {}
     await settled(world)
     assert (await world.services.sweep()).stores == 0
+
+
+async def test_where_the_next_message_is_lost_too_the_sweeper_goes_on(world: World) -> None:
+    store = await filled(world, ROUNDS * AT_ONCE + 1)
+    world.embedding_queue.down = True
+    await world.services.furnish.remove(TENANT, store.key)
+    assert await handed(world, {"kind": "clear", "tenant": TENANT, "store": store.id}) == []
+    world.clock.advance(61)
+    assert (await world.services.sweep()).stores == 1
+    world.embedding_queue.down = False
+    assert (await world.services.furnish.figures([store]))[0].memories == 1
+    assert (await world.services.sweep()).stores == 1
+    await world.work()
+    assert (await world.services.furnish.figures([store]))[0].memories == 0
+
+
+async def test_while_a_message_waits_the_sweeper_adds_one_and_not_one_each_minute(world: World) -> None:
+    store = await filled(world, 1)
+    await world.services.furnish.remove(TENANT, store.key)
+    swept = 0
+    for _ in range(10):
+        world.clock.advance(61)
+        swept += (await world.services.sweep()).stores
+    assert swept == 1
+    await world.work()
+    assert await documents(world) == {}
+    assert (await world.services.sweep(timedelta(0))).stores == 0
+
+
+async def test_a_store_that_was_not_deleted_is_not_cleared(world: World) -> None:
+    store = await filled(world, 1)
+    assert await handed(world, {"kind": "clear", "tenant": TENANT, "store": store.id}) == []
+    assert len(await documents(world)) == 1

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mangum import Mangum
 
-from commonplace.core.furnish import SETTLED
+from commonplace.core.forget import SETTLED
 from commonplace.model.filter import Filter
 from commonplace.model.memory import State
 from commonplace.rows.memory_writes import Entry
@@ -328,6 +328,30 @@ async def test_a_recalled_memory_gains_strength(world: World) -> None:
     async with world.client() as client:
         item = await client("GET", f"/v1/console/memories/{MEMORY_ID}")
     assert (item["recall_count"], item["strength"]) == (1, 1.1)
+
+
+async def test_each_of_two_equal_recalls_in_a_batch_counts(world: World) -> None:
+    await known(world)
+    (record,) = event("recalled")["Records"]
+    twice = {"Records": [record, {**record, "messageId": "another"}]}
+    assert await consume(world.services, twice) == {"batchItemFailures": []}
+    async with world.client() as client:
+        assert (await client("GET", f"/v1/console/memories/{MEMORY_ID}"))["recall_count"] == 2
+
+
+async def test_equal_messages_of_a_batch_are_done_once_and_fail_together(world: World) -> None:
+    async with world.client() as client:
+        await client("POST", "/v1/webhooks", {"url": "https://example.com/hook"}, expect=201)
+        await client("POST", "/v1/memories", {"agent_id": "a", "content": "c"})
+    (first, *_) = await world.delivery_queue.inner.receive(10, 360)
+    (record,) = event("deliver")["Records"]
+    copies = {"Records": [{**record, "body": first.body, "messageId": str(number)} for number in range(6)]}
+    world.table.down = True
+    failed = [{"itemIdentifier": str(number)} for number in range(6)]
+    assert await consume(world.services, copies) == {"batchItemFailures": failed}
+    world.table.down = False
+    assert await consume(world.services, copies) == {"batchItemFailures": []}
+    assert len(world.sender.posted) == 1
 
 
 async def test_the_worker_delivers_a_webhook_once_however_often_it_is_told(world: World) -> None:

@@ -14,8 +14,7 @@ import pytest
 
 from cloudformation import Choices
 from commonplace.adapters.aws import bedrock_extractor
-from commonplace.core.forget import AT_ONCE
-from commonplace.core.furnish import ROUNDS
+from commonplace.core.forget import AT_ONCE, ROUNDS
 from commonplace.model.document import Document, Findings, Probe, Removal
 from commonplace.model.filter import Filter
 from commonplace.model.space import Space
@@ -263,10 +262,10 @@ async def while_parts_are_down(world: World, client: Client) -> None:
     await client("DELETE", f"/v1/sessions/{session}", params={"cascade_memories": "true"})
     (forget,) = [
         message
-        for message in await world.embedding_queue.inner.receive(100, 0)
+        for message in await world.embedding_queue.inner.receive(1_000, 0)
         if json.loads(message.body)["kind"] == "forget"
     ]
-    await world.services.forget.whole_session(TENANT, json.loads(forget.body)["session"])
+    await world.services.forget.clear(TENANT, session=json.loads(forget.body)["session"])
     world.index.down = False
     world.sender.answers = [Answer(500)]
     world.clock.advance(1)

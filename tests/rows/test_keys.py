@@ -24,6 +24,8 @@ TWO_WORDS: list[Callable[[str, str], Key]] = [
     keys.agent_name,
     keys.session,
     keys.session_external,
+    keys.cleared,
+    keys.cleared_session,
     keys.webhook,
     keys.delivery,
     keys.figures,

@@ -18,6 +18,7 @@ from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.session import Session
 from commonplace.model.values import Metadata
 from commonplace.ports.world import Clock, Ids
+from commonplace.rows.clearings import Clearing
 from commonplace.rows.memories import Memories
 from commonplace.rows.sessions import SessionFilter, Sessions
 
@@ -25,7 +26,7 @@ MOST_SHOWN = 100
 """Memories that are shown with a session, the newest."""
 
 MOST_SUMMED_UP = 1_000
-"""Memories that a summary looks at, the newest."""
+"""Memories that a summary looks at, the newest, and 5 MB of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +111,7 @@ class Converse:
         return session
 
     async def memories(self, session: Session) -> list[Memory]:
-        """The newest memories of a session, at most ``MOST_SHOWN``, oldest of them first."""
+        """The newest memories of a session, at most ``MOST_SHOWN`` and what an answer can carry, oldest of them first."""
         return await self._of(session, MOST_SHOWN)
 
     async def page(
@@ -153,15 +154,16 @@ class Converse:
         return await self._changed(tenant, id, summed_up), summary, len(memories)
 
     async def remove(self, tenant: str, id: str, cascade: bool) -> datetime:
-        """Puts a session aside, and with ``cascade`` deletes its memories; when. Raises ``NotFound``."""
+        """Puts a session aside, and with ``cascade`` deletes its memories, some of them perhaps later; when. Raises
+        ``NotFound``."""
         now = self._clock.now()
 
         async def attempt() -> None:
-            await self._sessions.remove(await self.get(tenant, id), now)
+            await self._sessions.remove(await self.get(tenant, id), now, cascade=cascade)
 
         await until_settled(attempt)
         if cascade:
-            await self._forget.session(tenant, id)
+            await self._forget.session(Clearing(tenant=tenant, session=id, deleted_at=now))
         return now
 
     async def _of(self, session: Session, most: int) -> list[Memory]:

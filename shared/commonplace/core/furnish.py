@@ -1,41 +1,27 @@
 """Stores: made, found, changed, taken away with everything in them."""
 
-import json
 from dataclasses import replace
-from datetime import timedelta
 
-from commonplace.core.forget import Forget
+from commonplace.core.forget import clear_message
 from commonplace.core.merge import merged
 from commonplace.core.retry import until_settled
 from commonplace.model.errors import Conflict, Invalid, NotFound
 from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.store import Store, StoreChange, StoreFigures, StoreOrder, StoreStatus
-from commonplace.ports.queue import Message, Queue
+from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock, Ids
+from commonplace.rows.clearings import Clearing
 from commonplace.rows.stores import Stores
-
-SETTLED = timedelta(minutes=5)
-"""How long after a store was deleted its list may still show what was written before: more than any index lags behind."""
-
-ROUNDS = 10
-"""How many times a hundred memories one message of the worker's clears at most; the rest is another message."""
-
 
 UNWRITTEN = 0
 """The revision of a default store that has no row yet."""
 
 
-def message(tenant: str, id: str) -> Message:
-    """The message that asks the worker to empty a deleted store."""
-    return Message(json.dumps({"kind": "clear", "tenant": tenant, "store": id}))
-
-
 class Furnish:
     """The stores of a tenant. The one named ``DEFAULT_STORE`` is always there: every dialect without stores uses it."""
 
-    def __init__(self, stores: Stores, forget: Forget, queue: Queue, clock: Clock, ids: Ids) -> None:
+    def __init__(self, stores: Stores, queue: Queue, clock: Clock, ids: Ids) -> None:
         self._stores = stores
-        self._forget = forget
         self._queue = queue
         self._clock = clock
         self._ids = ids
@@ -101,25 +87,13 @@ class Furnish:
         if key == DEFAULT_STORE:
             raise Invalid("The default memory store cannot be deleted.")
 
-        async def attempt() -> Store:
-            store = await self.get(tenant, key)
-            await self._stores.remove(store, self._clock.now())
-            return store
+        async def attempt() -> Clearing:
+            store, now = await self.get(tenant, key), self._clock.now()
+            await self._stores.remove(store, now)
+            return Clearing(tenant=tenant, store=store.id, deleted_at=now)
 
-        store = await until_settled(attempt)
-        await self._queue.send([message(tenant, store.id)])  # if it is refused, the sweeper finds the mark
-
-    async def clear(self, tenant: str, id: str) -> None:
-        """Empties a deleted store, ``ROUNDS`` hundred memories at most, and asks for the rest. It can be repeated.
-
-        The store stays marked until it was looked at ``SETTLED`` after its deletion: the sweeper asks for that.
-        """
-        looked = self._clock.now()
-        for _ in range(ROUNDS):
-            if not await self._forget.some_of(tenant, id):
-                await self._stores.cleared(tenant, id, looked - SETTLED)
-                return
-        await self._queue.send([message(tenant, id)])
+        cleared = await until_settled(attempt)
+        await self._queue.send([clear_message(cleared)])  # if it is refused, the sweeper finds the mark
 
     async def _default(self, store: Store) -> Store:
         store = replace(store, revision=1)

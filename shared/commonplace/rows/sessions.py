@@ -9,6 +9,7 @@ from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.session import Session
 from commonplace.ports.table import TTL_ATTRIBUTE, Absent, Delete, Item, Key, Put, Query, RevisionIs, Table, Value
 from commonplace.rows import keys
+from commonplace.rows.clearings import Clearing, begun
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import Count, counted, tallied
@@ -90,16 +91,14 @@ class Sessions:
         await commit(self._table, [Staged(put, _changed)])
         return new
 
-    async def remove(self, session: Session, now: datetime) -> None:
-        """Puts a session aside: nothing finds it any more, its external id is free. Raises ``NotFound`` or ``Conflict``."""
+    async def remove(self, session: Session, now: datetime, *, cascade: bool = False) -> None:
+        """Puts a session aside: nothing finds it any more, its external id is free. With ``cascade`` its memories are marked
+        to be cleared, and its summary, which is made of their sentences, is gone. Raises ``NotFound`` or ``Conflict``."""
         own = keys.session(session.tenant, session.id)
+        kept = replace(session, summary=None) if cascade else session
         aside = present(
             {
-                **{
-                    name: value
-                    for name, value in _encoded(session).items()
-                    if not name.endswith(("_key", "listing_at"))
-                },
+                **{name: value for name, value in _encoded(kept).items() if not name.endswith(("_key", "listing_at"))},
                 "deleted_at": now,
                 TTL_ATTRIBUTE: int((now + REMAINS).timestamp()),
             }
@@ -110,6 +109,8 @@ class Sessions:
         ]
         if session.external_id is not None:
             writes.append(Staged(Delete(keys.session_external(session.tenant, session.external_id))))
+        if cascade:
+            writes.append(begun(Clearing(tenant=session.tenant, session=session.id, deleted_at=now)))
         await commit(self._table, [*writes, *tallied(_counts(session, -1))])
 
     async def page(

@@ -1,4 +1,4 @@
-"""Stores: their rows, and the deleted ones that are still being emptied."""
+"""Stores: their rows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from commonplace.model.errors import CommonplaceError, Conflict, NotFound
 from commonplace.model.store import Store, StoreFigures, StoreStatus
 from commonplace.ports.table import Absent, Delete, Item, Key, Put, Query, RevisionIs, Table, Value
 from commonplace.rows import keys
+from commonplace.rows.clearings import Clearing, begun
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.listing import listed, some
@@ -44,37 +45,14 @@ class Stores:
     async def remove(self, store: Store, now: datetime) -> None:
         """Takes a store away and frees its key; from now on nothing is added to it, and what was in it is marked to be
         cleared. Raises ``NotFound`` or ``Conflict``."""
-        marked = present(
-            {
-                "noun": "cleared-store",
-                "tenant": store.tenant,
-                "id": store.id,
-                "work_key": keys.clearing(store.id),
-                "work_at": f"{keys.stamp(now)}#{store.id}",
-            }
-        )
         await commit(
             self._table,
             [
                 Staged(Delete(keys.store(store.tenant, store.key), RevisionIs(store.revision)), _changed),
                 Staged(Delete(keys.kept_store(store.tenant, store.id))),
-                Staged(Put(keys.cleared(store.tenant, store.id), marked)),
+                begun(Clearing(tenant=store.tenant, store=store.id, deleted_at=now)),
             ],
         )
-
-    async def cleared(self, tenant: str, id: str, before: datetime) -> None:
-        """Writes that nothing is left of a store that was deleted before a time; of one that was not, nothing."""
-        item = await self._table.get(keys.cleared(tenant, id))
-        if item is not None and Reader(item.attributes).string("work_at") < keys.stamp(before):
-            await commit(self._table, [Staged(Delete(item.key))])
-
-    async def to_clear(self, shard: str, before: datetime, limit: int) -> list[tuple[str, str]]:
-        """Tenant and id of deleted stores of a shard that were to be cleared since before a time, oldest first."""
-        query = Query(partition=shard, index="work", high=keys.stamp(before), limit=limit)
-        wanted = (await self._table.query(query)).keys
-        items = await self._table.batch_get(wanted)
-        rows = [Reader(items[key].attributes) for key in wanted if key in items]
-        return [(row.string("tenant"), row.string("id")) for row in rows]
 
     async def all(self, tenant: str) -> list[Store]:
         """The stores of a tenant, newest first."""

@@ -17,9 +17,11 @@ from commonplace.ports.table import (
     Query,
     RevisionIs,
     Table,
+    Update,
     Value,
 )
 from commonplace.rows import keys
+from commonplace.rows.apart import apart
 from commonplace.rows.codec import Reader, present, text
 from commonplace.rows.commit import Staged, commit
 
@@ -82,6 +84,19 @@ class Deliveries:
         put = Put(keys.delivery(delivery.tenant, delivery.id), _delivery_row(new), RevisionIs(delivery.revision))
         await commit(self._table, [Staged(put, _delivery_changed)])
         return new
+
+    async def put_off(self, deliveries: Sequence[Delivery], until: datetime) -> None:
+        """Moves when deliveries are due. One of which an attempt was recorded since it was read stays as it is; the revision
+        stays too, so that an attempt that is being made just now can be recorded."""
+        writes = [
+            Update(
+                keys.delivery(each.tenant, each.id),
+                set=present({"due_at": until, "work_at": _work_at(until, each)}),
+                condition=RevisionIs(each.revision),
+            )
+            for each in deliveries
+        ]
+        await apart(self._table, writes)
 
     async def due(self, shard: str, before: datetime, limit: int) -> list[Delivery]:
         """Deliveries of a shard that were due before a time, longest due first."""
@@ -160,10 +175,14 @@ def _delivery_row(delivery: Delivery) -> dict[str, Value]:
             "attempts": text(attempts),
             "revision": delivery.revision,
             "work_key": None if due is None else keys.due(delivery.id),
-            "work_at": None if due is None else f"{keys.stamp(due)}#{delivery.id}",
+            "work_at": None if due is None else _work_at(due, delivery),
             TTL_ATTRIBUTE: int((delivery.created_at + RECORD_LIFE).timestamp()),
         }
     )
+
+
+def _work_at(due: datetime, delivery: Delivery) -> str:
+    return f"{keys.stamp(due)}#{delivery.id}"
 
 
 def _delivery(item: Item) -> Delivery:
