@@ -1,21 +1,28 @@
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from bill import counted
 from commonplace.core.browse import MOST_READ, Browse, everything
 from commonplace.core.cursor import Cursors
-from commonplace.model.errors import NotFound
+from commonplace.model.errors import Invalid, NotFound
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory
 from commonplace.model.scope import Scope
+from commonplace.model.values import Metadata
+from commonplace.ports.table import Key, Put
+from commonplace.rows import keys
 from commonplace.rows.apikeys import Secrets
-from commonplace.rows.listing import BUDGET, Listed, Place
+from commonplace.rows.listing import BUDGET, FULL, LARGEST, SKIPPED, Listed, Place
 from commonplace.rows.memories import Memories
 from commonplace.rows.memory_writes import Entry
 from fakes import START
-from steps import EVERYTHING, draft, ids, sentences, written
+from steps import EVERYTHING, draft, ids, row, sentences, written
 from world import OTHER_TENANT, TENANT, World
+
+STORES = "/api/client/v1/memory/stores"
 
 pytestmark = pytest.mark.anyio
 
@@ -154,8 +161,8 @@ async def test_the_newest_are_as_many_as_are_asked_for_whatever_has_expired(worl
 
 async def test_the_newest_are_found_behind_many_that_have_expired(world: World) -> None:
     memory = await written(world, "old and good")
-    row = await world.services.browse.get(TENANT, memory.id)
-    over = [replace(row, id=f"x{number:03d}", expires_at=START, claim=None) for number in range(250)]
+    good = await world.services.browse.get(TENANT, memory.id)
+    over = [replace(good, id=f"x{number:03d}", expires_at=START, claim=None) for number in range(250)]
     assert set(await world.services.memories.add([Entry(each) for each in over])) == {None}
     assert ids(await world.services.browse.newest(TENANT, EVERYTHING, 2)) == [memory.id]
 
@@ -176,14 +183,15 @@ class Endless(Memories):
         self.read = 0
 
     async def page(
-        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
+        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None, **_: Any
     ) -> Listed[Memory]:
         assert (tenant, filter) == (TENANT, EVERYTHING)
         assert (start is None) is (self.read == 0)
+        offset = offset if start is None else start.offset
         rows = min((limit + offset) * self.apart, BUDGET)
         self.read += rows
         found = rows // self.apart
-        return Listed((self.memory,) * max(0, found - offset), Place("x"), rows, max(0, offset - found))
+        return Listed((self.memory,) * max(0, found - offset), Place("x", max(0, offset - found)), rows)
 
     async def total(self, tenant: str, filter: Filter) -> int | None:
         assert (tenant, filter) == (TENANT, EVERYTHING)
@@ -222,3 +230,119 @@ async def test_a_counted_list_looks_at_so_many_rows(world: World, apart: int, fo
     endless.read = 0
     assert await counted(TENANT, EVERYTHING, lambda _: False, limit=9, skip=0) == ([], 0)
     assert endless.read == MOST_READ
+
+
+async def many(world: World, count: int, content: str = "x", metadata: Metadata | None = None) -> list[str]:
+    """Writes so many memories a second apart; their ids, newest first."""
+    memory = await row(world, (await written(world, "the last")).id)
+    rows = [
+        replace(
+            memory,
+            id=f"m{number:06d}",
+            content=content,
+            metadata=metadata or {},
+            created_at=START + timedelta(days=1, seconds=number),
+            claim=None,
+        )
+        for number in range(count)
+    ]
+    assert set(await world.services.memories.add([Entry(each) for each in rows])) == {None}
+    return [*ids(rows[::-1]), memory.id]
+
+
+@pytest.mark.parametrize("repeated", [0, BUDGET + 500])
+async def test_a_cursor_goes_on_with_what_is_still_to_be_left_out_whatever_offset_stands_beside_it(
+    world: World, repeated: int
+) -> None:
+    every = await many(world, BUDGET + 600)
+    browse, offset = world.services.browse, BUDGET + 500
+    page = await browse.page(TENANT, Filter(store="default"), limit=7, offset=offset)
+    assert page.items == ()
+    page = await browse.page(TENANT, Filter(store="default"), limit=7, offset=repeated, cursor=page.cursor)
+    assert ids(page.items) == every[offset : offset + 7]
+    assert (await browse.page(TENANT, EVERYTHING, limit=7, offset=offset)).items == page.items
+
+
+async def test_an_offset_that_one_page_cannot_leave_out_is_left_out_by_its_cursor(world: World) -> None:
+    whole = keys.members("memories", TENANT, "default")
+    listing = {"listing_key": whole, "listing_at": ""}
+    puts = [Put(Key(whole, f"{number:06d}"), {**listing, "listing_at": f"3{number:06d}"}) for number in range(SKIPPED)]
+    for start in range(0, SKIPPED, 100):
+        await world.table.transact(puts[start : start + 100])
+    memories = [await written(world, f"number {number}") for number in range(3)]
+    browse = world.services.browse
+    page = await browse.page(TENANT, EVERYTHING, limit=5, offset=SKIPPED + 1)
+    assert page.items == ()
+    page = await browse.page(TENANT, EVERYTHING, limit=5, cursor=page.cursor)
+    assert ids(page.items) == [memories[1].id, memories[0].id]
+    assert page.cursor is None
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata", "each"),
+    [
+        ("x" * 50_000, None, 50_000),
+        ("\U0001f600" * 50_000, None, 200_000),
+        ('"' * 50_000, None, 200_000),
+        ("\n" * 50_000, None, 150_000),
+        ("x", {"k": "y" * 60_000}, 60_000),
+    ],
+)
+async def test_a_page_has_as_many_memories_as_an_answer_can_show(
+    world: World, content: str, metadata: Metadata | None, each: int
+) -> None:
+    every = await many(world, 2 * FULL // each, content, metadata)
+    browse = world.services.browse
+    page = await browse.page(TENANT, EVERYTHING, limit=1_000)
+    shown = len(page.items)
+    assert FULL // each - 1 <= shown <= FULL // each
+    rest = await browse.page(TENANT, EVERYTHING, limit=1_000, cursor=page.cursor)
+    assert ids((*page.items, *rest.items)) == every[: shown + len(rest.items)]
+
+
+async def test_what_no_answer_could_show_is_refused_where_nothing_continues_it(world: World) -> None:
+    every = await many(world, 70, "x" * 100_000)
+    fit = LARGEST // 100_100
+    browse = world.services.browse
+    assert ids(await browse.newest(TENANT, EVERYTHING, fit)) == every[:fit]
+    for wanted in (everything, lambda _: True):
+        memories, total = await browse.counted(TENANT, EVERYTHING, wanted, limit=fit, skip=3)
+        assert (ids(memories), total) == (every[3 : fit + 3], 71)
+        with pytest.raises(Invalid, match="larger than 6 MB"):
+            await browse.counted(TENANT, EVERYTHING, wanted, limit=fit + 5, skip=0)
+    with pytest.raises(Invalid, match="larger than 6 MB"):
+        await browse.newest(TENANT, EVERYTHING, fit + 5)
+
+
+async def test_where_few_memories_are_shown_none_is_read_twice_for_its_weight(world: World) -> None:
+    await many(world, 150, "x" * 60_000)
+    async with counted(world) as till:
+        await till("GET", f"{STORES}/default/memories?limit=1")  # the key is known from here on
+        bill = await till.cost("GET", f"{STORES}/default/memories?search=the%20last")
+        assert (len(till.answer["items"]), till.answer["total"]) == (1, 1)
+        assert bill.things["batch_get"] < 160
+        bill = await till.cost("GET", "/v1/console/memories?limit=2")
+        assert (len(till.answer["items"]), till.answer["total"]) == (2, 151)
+        assert bill.things["batch_get"] < 170
+
+
+async def test_memories_that_have_expired_take_no_room_among_the_newest(world: World) -> None:
+    over = replace(await row(world, (await written(world)).id), content="x" * LARGEST, expires_at=START)
+    assert await browse(world, Endless(over, 1_000)).newest(TENANT, EVERYTHING, 5) == []
+
+
+async def test_a_list_can_be_read_oldest_first_up_to_a_time(world: World) -> None:
+    memories = []
+    for number in range(5):
+        world.clock.advance(1)
+        memories.append(await written(world, f"number {number}"))
+    page = world.services.memories.page
+    for filter in (EVERYTHING, Filter(store="default")):
+        assert ids((await page(TENANT, filter, limit=9, newest_first=False)).items) == ids(memories)
+        for newest_first, order in ((True, -1), (False, 1)):
+            listed = await page(TENANT, filter, limit=9, newest_first=newest_first, until=memories[2].created_at)
+            assert ids(listed.items) == ids(memories[:3][::order])
+    first = await page(TENANT, EVERYTHING, limit=2, newest_first=False)
+    assert ids((await page(TENANT, EVERYTHING, limit=2, start=first.next, newest_first=False)).items) == ids(
+        memories[2:4]
+    )

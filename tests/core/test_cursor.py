@@ -1,8 +1,10 @@
 import base64
+import hashlib
+import hmac
 
 import pytest
 
-from commonplace.core.cursor import Cursors
+from commonplace.core.cursor import SIGNATURE_BYTES, Cursors
 from commonplace.model.errors import Invalid
 from commonplace.model.filter import Filter
 from commonplace.ports.table import Put
@@ -14,7 +16,7 @@ from world import OTHER_TENANT, TENANT, World
 
 pytestmark = pytest.mark.anyio
 
-PLACE = Place('["2026-01-02","memory#acme#ü","memory"]')
+PLACE = Place('["2026-01-02","memory#acme#ü","mem ory"]', 30)
 
 
 def process(world: World) -> Cursors:
@@ -30,6 +32,21 @@ async def made(world: World) -> str:
 async def test_a_cursor_means_its_place_in_every_process(world: World) -> None:
     cursor = await made(world)
     assert await process(world).read(cursor, TENANT, Filter(store="default", confidential=True, archived=True)) == PLACE
+
+
+@pytest.mark.parametrize("place", [Place(""), Place(" ", 1), Place("7 8\n9"), Place("x", 10**9)])
+async def test_a_cursor_keeps_all_of_its_place(world: World, place: Place) -> None:
+    cursors = process(world)
+    assert await cursors.read(await cursors.write(place, TENANT), TENANT) == place
+
+
+async def test_a_cursor_of_an_earlier_version_is_refused(world: World) -> None:
+    secret = await Secrets(world.table).get("cursor", world.ids.token())
+    payload = PLACE.after.encode()
+    signature = hmac.digest(secret.encode(), payload + b"\n" + repr((TENANT,)).encode(), hashlib.sha256)
+    cursor = base64.urlsafe_b64encode(signature[:SIGNATURE_BYTES] + payload).decode()
+    with pytest.raises(Invalid, match="cursor: Not a cursor of this list"):
+        await process(world).read(cursor, TENANT)
 
 
 async def test_the_end_of_a_list_has_no_cursor_and_no_cursor_is_the_beginning(world: World) -> None:

@@ -4,10 +4,15 @@ from typing import Any
 
 import pytest
 
+from bill import Bill, CountedIndex, counted
+from commonplace.core.recognize import MOST_CANDIDATES, Recognize
 from commonplace.core.remember import Remembered
 from commonplace.core.subscribe import WebhookOrder
+from commonplace.model.document import Arm, Candidate, Findings, Probe
+from commonplace.model.filter import Filter
 from commonplace.model.memory import Change, State, content_hash
 from commonplace.model.scope import Scope
+from commonplace.model.space import Space
 from commonplace.ports.table import Put
 from commonplace.rows import keys
 from steps import CONTENT, EVERYTHING, draft, row, sentences, written
@@ -69,6 +74,43 @@ async def test_the_same_in_another_scope_is_another_memory(world: World, scope: 
     await told(world)
     assert not (await told(world, scope=scope)).duplicate
     assert await count(world) == 2
+
+
+@pytest.mark.parametrize("others", [9, 10, 41, 170])
+async def test_a_memory_of_no_user_is_known_again_among_those_of_many(world: World, others: int) -> None:
+    first = await written(world, NEAR)
+    for number in range(others):
+        await written(world, scope=Scope(user=f"u{number}"))
+    again = await told(world, threshold=0.5)
+    assert (again.duplicate, again.memory.id) == (True, first.id)
+
+
+async def test_where_all_that_is_near_is_of_others_the_search_for_it_ends(world: World) -> None:
+    first = await written(world, NEAR)
+    beside = [await written(world, scope=Scope(user=f"u{number}")) for number in range(3)]
+    asked: list[int] = []
+
+    class Deep(CountedIndex):
+        """Has the same three passages as often as is asked for."""
+
+        async def search(self, space: Space, probe: Probe, filter: Filter) -> Findings:
+            assert (space, filter.user) == (world.embedder.space, None)
+            asked.append(probe.k)
+            found = [Candidate(each.id, 0, 1, 0.9) for each in beside] * probe.k
+            return Findings(Arm(tuple(found[: probe.k])), Arm())
+
+    recognize = Recognize(world.services.memories, Deep(world.index, Bill()), world.embedder, world.clock)
+    assert await recognize(first, 0.5) is None
+    assert asked == [10, 40, 160, 640, MOST_CANDIDATES]
+
+
+async def test_what_is_not_near_is_not_looked_through(world: World) -> None:
+    for number in range(30):
+        await written(world, f"Something else {number}")
+    async with counted(world) as till:
+        bill = await till.cost("POST", "/v1/memories", {"agent_id": "a", "content": CONTENT, "deduplicate": True})
+    assert not till.answer["is_duplicate"]
+    assert bill.calls["search"] == 1
 
 
 async def test_the_same_of_another_agent_is_another_memory(world: World) -> None:

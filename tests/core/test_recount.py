@@ -103,12 +103,15 @@ class Endless(Events):
         self.apart = apart
         self.read = 0
 
-    async def page(self, tenant: str, organization: str, *, limit: int, offset: int = 0, **_: Any) -> Listed[Event]:
+    async def page(
+        self, tenant: str, organization: str, *, limit: int, offset: int = 0, start: Place | None = None, **_: Any
+    ) -> Listed[Event]:
         assert (tenant, organization) == (TENANT, ORG)
+        offset = offset if start is None else start.offset
         rows = min((limit + offset) * self.apart, BUDGET)
         self.read += rows
         found = rows // self.apart
-        return Listed((self.event,) * max(0, found - offset), Place("x"), rows, max(0, offset - found))
+        return Listed((self.event,) * max(0, found - offset), Place("x", max(0, offset - found)), rows)
 
     async def total(self, tenant: str, organization: str) -> int:
         assert (tenant, organization) == (TENANT, ORG)

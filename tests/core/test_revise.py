@@ -1,16 +1,21 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from bill import counted
 from commonplace.core.remember import Remembered
-from commonplace.core.revise import IDLE
+from commonplace.core.revise import IDLE, MOST_LOOKED_AT, Revise
 from commonplace.core.search import Wanted
 from commonplace.model.errors import NotFound
 from commonplace.model.filter import Among, Filter
 from commonplace.model.insight import Insight, Nature
 from commonplace.model.memory import Change, Memory, State, Tier
+from commonplace.rows.listing import Listed, Place
+from commonplace.rows.memories import Memories
+from commonplace.rows.memory_writes import Entry
 from steps import CONTENT, EVERYTHING, documents, draft, found, row, sentences, written
 from world import TENANT, World
 
@@ -226,13 +231,87 @@ async def test_one_call_demotes_a_bounded_number_and_the_next_goes_on(world: Wor
     assert [await demote(TENANT, "default", most) for most in (2, 2, 2)] == [2, 2, 1]
 
 
-async def test_demoting_reads_on_past_what_is_fresh(world: World) -> None:
+async def test_what_is_to_be_demoted_is_found_past_what_stays(world: World) -> None:
+    hot, touched = await written(world, "hot", importance=0.9), await written(world, "touched")
     old = await written(world, "old")
-    await idle(world, old)
+    await idle(world, hot, touched, old)
+    await world.services.revise(TENANT, touched.id, Change(metadata={"n": 1}))
     for number in range(3):
         await written(world, f"fresh {number}")
     assert await world.services.revise.demote(TENANT, "default", 1) == 1
-    assert (await row(world, old.id)).tier is Tier.COLD
+    assert [(await row(world, each.id)).tier for each in (hot, touched, old)] == [Tier.HOT, Tier.WARM, Tier.COLD]
+
+
+async def test_demoting_begins_with_the_oldest(world: World) -> None:
+    old = []
+    for number in range(3):
+        world.clock.advance(1)
+        old.append(await written(world, f"old {number}"))
+    await idle(world, *old)
+    assert await world.services.revise.demote(TENANT, "default", 2) == 2
+    assert [(await row(world, each.id)).tier for each in old] == [Tier.COLD, Tier.COLD, Tier.WARM]
+
+
+async def test_demoting_reads_nothing_that_is_fresh(world: World) -> None:
+    await idle(world, await written(world, "one"), await written(world, "two"))
+    fresh = await row(world, (await written(world, "fresh")).id)
+    many = [Entry(replace(fresh, id=f"f{number}", claim=None)) for number in range(500)]
+    assert set(await world.services.memories.add(many)) == {None}
+    async with counted(world) as till:
+        await till("GET", "/v1/memories?limit=1")  # the key is known from here on
+        bill = await till.cost("POST", "/v1/memories/maintenance", {"action": "demote_cold"})
+    assert till.answer["demoted_count"] == 2
+    assert bill.things["batch_get"] < 10
+
+
+class Endless(Memories):
+    """Has the same memory again and again. Counts the rows that it read."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.read = 0
+
+    async def kept_up(self, tenant: str, store: str) -> Place | None:
+        assert (tenant, store) == (TENANT, "default")
+        return None
+
+    async def keep_up(self, tenant: str, store: str, place: Place | None) -> None:
+        assert (tenant, store, place) == (TENANT, "default", Place("x"))
+
+    async def page(self, tenant: str, filter: Filter, *, limit: int, **_: Any) -> Listed[Memory]:
+        assert (tenant, filter.store) == (TENANT, "default")
+        self.read += limit
+        return Listed((self.memory,) * limit, Place("x"), limit)
+
+
+async def test_one_call_looks_at_a_bounded_number_of_memories(world: World) -> None:
+    endless = Endless(replace(await written(world), updated_at=world.clock.now() + timedelta(days=1)))
+    services = world.services
+    revise = Revise(endless, services.notify, services.embed, services.engines.embedding_queue, world.clock)
+    assert await revise.demote(TENANT, "default") == 0
+    assert endless.read == MOST_LOOKED_AT
+
+
+async def test_demoting_gets_to_the_end_of_a_store_however_much_stays_as_it_is_and_then_begins_anew(
+    world: World,
+) -> None:
+    first, last = await written(world, "first", importance=0.9), await written(world, "last")
+    hot = await row(world, first.id)
+    many = [
+        Entry(replace(hot, id=f"h{number}", claim=None, created_at=hot.created_at + timedelta(seconds=1)))
+        for number in range(MOST_LOOKED_AT)
+    ]
+    assert set(await world.services.memories.add(many)) == {None}
+    behind = replace(await row(world, last.id), id="behind", created_at=hot.created_at + timedelta(seconds=2))
+    assert await world.services.memories.add([Entry(replace(behind, claim=None))]) == [None]
+    world.clock.advance(2)
+    await idle(world, first, last)
+    demote = world.services.revise.demote
+    assert [await demote(TENANT, "default") for _ in range(2)] == [1, 1]
+    assert (await row(world, "behind")).tier is Tier.COLD
+    await world.services.revise(TENANT, first.id, Change(importance=0.5))
+    world.clock.advance(IDLE.total_seconds())
+    assert await demote(TENANT, "default") == 1
 
 
 async def test_demoting_passes_over_what_has_expired(world: World) -> None:
@@ -245,8 +324,8 @@ async def test_demoting_passes_over_what_has_expired(world: World) -> None:
 
 
 async def test_demoting_passes_over_what_is_deleted_meanwhile(world: World) -> None:
-    deleted = await written(world, "deleted")
     waiting = (await world.services.remember.later(TENANT, draft("waiting"))).memory
+    deleted = await written(world, "deleted")
     await idle(world, deleted, waiting)
 
     async def meanwhile() -> None:

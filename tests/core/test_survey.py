@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commonplace.core.browse import MOST_READ, SLICE, everything
+from commonplace.core.browse import MOST_HELD, MOST_READ, SLICE, everything
 from commonplace.core.survey import Actor, Survey, Surveyed
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Accesses, Change, Memory, Standing
@@ -69,7 +69,7 @@ class Endless(Memories):
         self.asked = 0
 
     async def page(
-        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
+        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None, **_: Any
     ) -> Listed[Memory]:
         assert (tenant, filter.organization, offset) == (TENANT, ORG, 0)
         assert (start is None) is (self.asked == 0)
@@ -89,6 +89,17 @@ async def test_of_very_many_memories_the_newest_are_seen_and_it_is_said_that_the
     endless.asked = 0
     ((actor,), truncated) = await survey.actors(TENANT, ORG)
     assert (actor.id, len(actor.memories), truncated) == ("ada", MOST_READ, True)
+
+
+async def test_no_more_memories_are_seen_than_there_is_room_for(world: World) -> None:
+    heavy = replace(await about(world, "ada"), content="x" * (MOST_HELD // 500))
+    endless = Endless(heavy)
+    overview = await Survey(endless, world.clock).overview(TENANT, ORG, None, everything)
+    assert overview.truncated
+    assert 500 - SLICE <= len(overview.memories) <= 500 + SLICE
+    endless.asked = 0
+    await Survey(endless, world.clock).overview(TENANT, ORG, None, lambda _: False)
+    assert endless.asked == MOST_READ // SLICE
 
 
 async def test_actors_are_those_whom_memories_are_about_with_the_first_and_the_last_of_them(world: World) -> None:

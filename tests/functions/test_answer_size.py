@@ -14,9 +14,10 @@ from commonplace.dialects.relay.errors import Relay
 from commonplace.http.dialect import Dialect
 from commonplace.http.endpoint import Call, Operation, Reply, Spoken, application
 from commonplace.http.host import Host
-from commonplace.http.payload import LARGEST, demand_carried
+from commonplace.http.payload import demand_carried
 from commonplace.http.shared_path import RELAY, SharedPath
 from commonplace.model.errors import Invalid
+from commonplace.rows.listing import LARGEST
 from world import Client, World
 
 pytestmark = pytest.mark.anyio
@@ -102,3 +103,23 @@ async def test_a_list_of_large_events_can_be_had_in_smaller_pieces(client: Clien
     refused = await client("GET", "/api/console/events?limit=80", expect=422)
     assert refused == {"error": "validation_error", "message": SAID, "detail": SAID}
     assert len((await client("GET", "/api/console/events"))["items"]) == 50
+
+
+async def test_a_list_of_large_memories_is_cut_where_an_answer_ends_and_goes_on_by_its_cursor(client: Client) -> None:
+    large = {"agent_id": "a", "content": '"' * 50_000}
+    ids = [(await client("POST", "/v1/memories", large))["id"] for _ in range(30)]
+    page = await client("GET", "/v1/memories?limit=1000")
+    assert page["has_more"]
+    assert page["total_count"] == 30
+    rest = await client("GET", f"/v1/memories?limit=1000&cursor={page['next_cursor']}")
+    assert [each["id"] for each in page["data"] + rest["data"]] == ids[::-1]
+    assert (rest["has_more"], rest["next_cursor"]) == (False, None)
+
+
+async def test_with_a_session_are_shown_as_many_of_its_newest_memories_as_an_answer_can_carry(client: Client) -> None:
+    session = (await client("POST", "/v1/sessions", {"agent_id": "a"}, expect=201))["id"]
+    large = {"agent_id": "a", "session_id": session, "content": '"' * 50_000}
+    ids = [(await client("POST", "/v1/memories", large))["id"] for _ in range(40)]
+    shown = (await client("GET", f"/v1/sessions/{session}?include_memories=true"))["memories"]
+    assert 15 <= len(shown) < 30
+    assert [each["id"] for each in shown] == ids[-len(shown) :]

@@ -6,8 +6,22 @@ import pytest
 
 from commonplace.adapters.embedded import table as sqlite
 from commonplace.adapters.embedded.database import Database
+from commonplace.model.errors import Invalid
 from commonplace.ports.table import Item, Key, Put, Query, Scanned, Slice, Table, Write
-from commonplace.rows.listing import BUDGET, SLICE, Listed, Pages, Place, listed, some, window
+from commonplace.rows.listing import (
+    BUDGET,
+    FULL,
+    KEYS_AT_ONCE,
+    LARGEST,
+    SKIPPED,
+    SLICE,
+    Listed,
+    Pages,
+    Place,
+    listed,
+    some,
+    window,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -41,11 +55,12 @@ class Counted(Table):
 
 
 class Numbers:
-    """Lists the multiples of ``step``."""
+    """Lists the multiples of ``step``, each of so many bytes."""
 
-    def __init__(self, count: int, step: int = 1) -> None:
+    def __init__(self, count: int, step: int = 1, weight: int = 0) -> None:
         self.table = Counted(count)
         self.step = step
+        self.weight = weight
         self.loaded = 0
         self.loads = 0
 
@@ -58,17 +73,20 @@ class Numbers:
     async def page(
         self, limit: int, *, offset: int = 0, start: Place | None = None, filtered: bool = True
     ) -> Listed[int]:
-        return await listed(self.table, QUERY, self.load, limit=limit, offset=offset, filtered=filtered, start=start)
+        return await self.pages(filtered=filtered)(limit=limit, offset=offset, start=start)
 
     def pages(self, *, filtered: bool = True) -> Pages[int]:
-        return partial(listed, self.table, QUERY, self.load, filtered=filtered)
+        return partial(listed, self.table, QUERY, self.load, filtered=filtered, weigh=self.weigh)
+
+    def weigh(self, number: int) -> int:
+        assert number % self.step == 0
+        return self.weight
 
 
 @pytest.mark.parametrize("filtered", [True, False])
 async def test_an_empty_list_is_at_its_end(filtered: bool) -> None:
     assert await Numbers(0).page(10, filtered=filtered) == Listed((), None, 0)
-    looked_at = 3 if filtered else 0
-    assert await Numbers(3).page(10, offset=5, filtered=filtered) == Listed((), None, looked_at, 2)
+    assert await Numbers(3).page(10, offset=5, filtered=filtered) == Listed((), None, 3)
 
 
 @pytest.mark.parametrize("filtered", [True, False])
@@ -148,12 +166,91 @@ async def test_a_budget_that_ends_inside_a_slice_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 3])
-async def test_a_page_says_how_much_of_its_offset_is_still_to_be_left_out(offset: int) -> None:
+async def test_a_place_knows_how_much_of_the_offset_is_still_to_be_left_out(offset: int) -> None:
     numbers = Numbers(BUDGET + 500, step=1_000)
     page = await numbers.page(5, offset=offset)
-    assert (page.items, page.looked_at, page.offset) == (() if offset else (0, 1_000), BUDGET, 1 if offset else 0)
-    rest = await numbers.page(5, offset=page.offset, start=page.next)
-    assert rest == Listed(() if offset else (2_000,), None, 500)
+    assert page.next is not None
+    assert (page.items, page.looked_at, page.next.offset) == (() if offset else (0, 1_000), BUDGET, 1 if offset else 0)
+    rest = Listed(() if offset else (2_000,), None, 500)
+    for repeated in (0, offset, 99):
+        assert await numbers.page(5, offset=repeated, start=page.next) == rest
+
+
+@pytest.mark.parametrize("offset", [0, 1, SKIPPED - 1, SKIPPED, SKIPPED + 1, SKIPPED + 10_500, 3 * SKIPPED, 10**9])
+async def test_an_offset_of_any_size_is_left_out_over_as_many_pages_as_it_takes(offset: int) -> None:
+    count = 3 * SKIPPED + 5
+    numbers = Numbers(count)
+    page = await numbers.page(5, offset=offset, filtered=False)
+    pages = 1
+    while page.next is not None and page.items == ():
+        assert page.looked_at == SKIPPED
+        page = await numbers.page(5, start=page.next, filtered=False)
+        pages += 1
+    assert list(page.items) == list(range(count))[offset : offset + 5]
+    assert pages == min(max(1, -(-offset // SKIPPED)), 4)
+    assert numbers.loaded == len(page.items)
+    assert len(numbers.table.queries) <= min(count, offset) / KEYS_AT_ONCE + pages + 1
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("each", [1, FULL // 250, FULL // 100, FULL // 99, FULL // 3, FULL // 2 + 1, FULL, 2 * FULL])
+async def test_a_page_has_no_more_than_an_answer_can_carry_and_one_thing_at_least(filtered: bool, each: int) -> None:
+    count, step = 303, 3 if filtered else 1
+    numbers = Numbers(count * step, step, each)
+    found: list[int] = []
+    start: Place | None = None
+    while True:
+        page = await numbers.page(count, start=start, filtered=filtered)
+        found += page.items
+        if page.next is None:
+            break
+        assert len(page.items) == min(count, max(1, FULL // each))
+        start = page.next
+    assert found == list(range(0, count * step, step))
+
+
+async def test_things_that_are_left_out_take_no_room_on_a_page() -> None:
+    numbers = Numbers(30, weight=FULL // 3)
+    for filtered in (True, False):
+        page = await numbers.page(9, offset=20, filtered=filtered)
+        assert page.items == (20, 21, 22)
+        assert (await numbers.page(9, start=page.next, filtered=filtered)).items == (23, 24, 25)
+
+
+async def test_not_many_rows_are_loaded_at_once_whatever_is_asked_for() -> None:
+    numbers = Numbers(1_000, weight=FULL // 5)
+    assert len((await numbers.page(1_000, filtered=False)).items) == 5
+    assert numbers.loaded == SLICE
+
+
+async def test_what_no_answer_could_carry_is_refused_before_it_is_all_in_memory() -> None:
+    for filtered in (True, False):
+        numbers = Numbers(3_000, step=2 if filtered else 1, weight=LARGEST // 10)
+        pages = numbers.pages(filtered=filtered)
+        assert len(await some(pages, 10**6, limit=10, weigh=numbers.weigh)) == 10
+        with pytest.raises(Invalid, match="larger than 6 MB"):
+            await some(pages, 10**6, limit=11, weigh=numbers.weigh)
+    numbers = Numbers(3_000, step=2, weight=LARGEST // 10)
+    assert await window(numbers.pages(), 10**6, lambda _: True, limit=10, offset=700, weigh=numbers.weigh) == (
+        list(range(1_400, 1_420, 2)),
+        1_500,
+    )
+    numbers.loaded = 0
+    with pytest.raises(Invalid, match="larger than 6 MB"):
+        await window(numbers.pages(), 10**6, lambda _: True, limit=11, offset=0, weigh=numbers.weigh)
+    assert numbers.loaded <= 4 * SLICE
+
+
+async def test_what_is_left_out_counts_as_looked_at_so_that_no_offset_is_read_without_an_end() -> None:
+    numbers = Numbers(5 * SKIPPED)
+    assert await some(numbers.pages(filtered=False), SKIPPED, limit=3, offset=SKIPPED) == [
+        SKIPPED,
+        SKIPPED + 1,
+        SKIPPED + 2,
+    ]
+    numbers.table.queries.clear()
+    assert await some(numbers.pages(filtered=False), SKIPPED, limit=3, offset=SKIPPED + 1) == []
+    assert len(numbers.table.queries) == SKIPPED // KEYS_AT_ONCE
 
 
 async def test_where_little_is_wanted_many_rows_are_read_at_a_time() -> None:

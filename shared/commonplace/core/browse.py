@@ -10,13 +10,17 @@ from commonplace.model.memory import Memory
 from commonplace.model.page import Page
 from commonplace.model.space import Space
 from commonplace.ports.world import Clock
-from commonplace.rows.listing import Reading, some, window
-from commonplace.rows.memories import Memories
+from commonplace.rows.listing import Kept, Reading, some, window
+from commonplace.rows.memories import Memories, weight
 
 SLICE = 200
 MOST_READ = 20_000
 """Rows that one request looks at, for a list that nothing continues or to count what no counter knows; the page that reaches
 them may go up to ``rows.listing.BUDGET`` beyond."""
+
+MOST_HELD = 64 * 1024 * 1024
+"""Bytes of contents and metadata that one request looks over and keeps: Python needs several times as many for them, and a
+function has 1,024 MB."""
 
 Wanted = Callable[[Memory], bool]
 """Whether a memory is meant, by what a filter cannot say."""
@@ -30,12 +34,14 @@ def everything(_: object) -> bool:
 async def looked_over(
     memories: Memories, tenant: str, filter: Filter, wanted: Wanted = everything
 ) -> tuple[list[Memory], bool]:
-    """The memories that are meant, newest first, among the first ``MOST_READ`` rows of the list; and whether it has more."""
+    """The memories that are meant, newest first, among the first ``MOST_READ`` rows of the list, or until they weigh more than
+    ``MOST_HELD``; and whether it has more."""
     found: list[Memory] = []
-    reading = Reading(MOST_READ)
-    while reading.goes_on:
-        listed = await memories.page(tenant, filter, limit=SLICE, start=reading.place)
-        found += [memory for memory in reading.took(listed) if wanted(memory)]
+    reading, held = Reading(MOST_READ), 0
+    while reading.goes_on and held <= MOST_HELD:
+        listed = await memories.page(tenant, filter, limit=SLICE, start=reading.place, shown=False)
+        found += (meant := [memory for memory in reading.took(listed) if wanted(memory)])
+        held += sum(map(weight, meant))
     return found, reading.place is not None
 
 
@@ -62,7 +68,8 @@ class Browse:
     async def page(
         self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, cursor: str | None = None
     ) -> Page[Memory]:
-        """A page of the memories that the filter means, newest first. ``filter.store`` must be given."""
+        """A page of the memories that the filter means, newest first, as many as one answer can show. Where a cursor goes on is
+        said by itself, ``offset`` or none. ``filter.store`` must be given."""
         start = await self._cursors.read(cursor, tenant, filter)
         listed = await self._memories.page(tenant, filter, limit=limit, offset=offset, start=start)
         now = self._clock.now()
@@ -74,15 +81,16 @@ class Browse:
 
     async def newest(self, tenant: str, filter: Filter, limit: int) -> list[Memory]:
         """The newest of the memories that the filter means, for a list that nothing continues: as many as are asked for, if
-        there are so many among its first ``MOST_READ`` rows. ``filter.store`` must be given."""
-        now, reading = self._clock.now(), Reading(MOST_READ)
-        found: list[Memory] = []
-        while reading.goes_on and len(found) < limit:
+        there are so many among its first ``MOST_READ`` rows. ``filter.store`` must be given. Raises ``Invalid`` if no answer
+        could carry them."""
+        now, reading, found = self._clock.now(), Reading(MOST_READ), Kept(weight)
+        while reading.goes_on and len(found.items) < limit:
             # Where some have expired, many may have: as many pages of a few memories would take very many calls.
             size = limit if reading.place is None else max(limit, SLICE)
             listed = await self._memories.page(tenant, filter, limit=size, start=reading.place)
-            found += [memory for memory in reading.took(listed) if not memory.expired(now)]
-        return found[:limit]
+            good = [memory for memory in reading.took(listed) if not memory.expired(now)]
+            found.keep(good[: limit - len(found.items)])
+        return found.items
 
     async def counted(
         self, tenant: str, filter: Filter, wanted: Wanted, *, limit: int, skip: int
@@ -90,13 +98,17 @@ class Browse:
         """``limit`` of the memories that are meant, newest first, after leaving out ``skip``; and how many are meant.
 
         The number is a counter's where there is one (``wanted`` everything, and a filter of one part of the scope), else it
-        takes reading them. What stands beyond the first ``MOST_READ`` rows that were read is neither counted nor shown.
+        takes reading them. What stands beyond the first ``MOST_READ`` rows of the list is neither counted nor shown. Raises
+        ``Invalid`` if no answer could carry them.
         """
-        pages = partial(self._memories.page, tenant, filter)
         total = await self._memories.total(tenant, filter) if wanted is everything else None
         if total is None:
-            return await window(pages, MOST_READ, wanted, limit=limit, offset=skip)
-        return await some(pages, MOST_READ, limit=limit, offset=skip) if skip < total else [], total
+            pages = partial(self._memories.page, tenant, filter, shown=False)
+            return await window(pages, MOST_READ, wanted, limit=limit, offset=skip, weigh=weight)
+        if skip >= total:
+            return [], total
+        pages = partial(self._memories.page, tenant, filter)
+        return await some(pages, MOST_READ, limit=limit, offset=skip, weigh=weight), total
 
     async def vectors(self, memories: Sequence[Memory], space: Space) -> dict[str, tuple[float, ...]]:
         """The first passage's vector of each of the memories that have one."""

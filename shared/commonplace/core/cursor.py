@@ -12,6 +12,9 @@ from commonplace.rows.listing import Place
 
 SIGNATURE_BYTES = 16
 
+VERSION = b"2"
+"""Signed with every cursor, so that those of an earlier version are refused and not misread."""
+
 
 class Cursors:
     """Writes and reads cursors with the service's own secret, which is made on first use."""
@@ -25,7 +28,7 @@ class Cursors:
         """The cursor of a place in the list that ``bound`` describes; None for the end of a list."""
         if place is None:
             return None
-        payload = place.after.encode()
+        payload = f"{place.offset} {place.after}".encode()
         return base64.urlsafe_b64encode(await self._signature(payload, bound) + payload).decode().rstrip("=")
 
     async def read(self, cursor: str | None, *bound: object) -> Place | None:
@@ -39,10 +42,11 @@ class Cursors:
         signature, payload = data[:SIGNATURE_BYTES], data[SIGNATURE_BYTES:]
         if not hmac.compare_digest(signature, await self._signature(payload, bound)):
             raise Invalid.field("cursor", "Not a cursor of this list")
-        return Place(payload.decode())
+        offset, _, after = payload.decode().partition(" ")
+        return Place(after, int(offset))
 
     async def _signature(self, payload: bytes, bound: tuple[object, ...]) -> bytes:
         if self._key is None:
             self._key = (await self._secrets.get("cursor", self._ids.token())).encode()
-        message = payload + b"\n" + repr(bound).encode("utf-8", "surrogatepass")
+        message = VERSION + payload + b"\n" + repr(bound).encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, message, hashlib.sha256)[:SIGNATURE_BYTES]

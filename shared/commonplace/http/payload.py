@@ -1,9 +1,6 @@
 """How large an answer may be: the same everywhere, so that what works on one machine works on AWS."""
 
-from commonplace.model.errors import Invalid
-
-LARGEST = 6 * 1024 * 1024
-"""Bytes that Lambda takes of a function's answer (AWS, "Lambda quotas")."""
+from commonplace.rows.listing import LARGEST, carried, too_large
 
 ENVELOPE = 16 * 1024
 """Bytes of these that are left to status and headers: API Gateway takes 10,240 of them."""
@@ -13,13 +10,7 @@ WIDEST = 4
 
 
 def demand_carried(text: str) -> None:
-    """Raises ``Invalid`` for JSON that is too large for Lambda, which carries it as a string in other JSON.
-
-    There quotes and backslashes are escaped once more; all others stay as they are (since Python 3.12, and JSON has no
-    control characters).
-    """
+    """Raises ``Invalid`` for JSON that is too large for Lambda, which carries it as a string in other JSON."""
     most = LARGEST - ENVELOPE
-    if len(text) * WIDEST <= most:
-        return
-    if len(text.encode()) + text.count('"') + text.count("\\") > most:
-        raise Invalid("The answer would be larger than 6 MB; ask for less at once, as with a smaller limit")
+    if len(text) * WIDEST > most and carried(text) > most:
+        raise too_large()

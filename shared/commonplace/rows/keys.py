@@ -68,6 +68,11 @@ def store(tenant: str, key: str) -> Key:
     return Key(joined("store", tenant, key), "store")
 
 
+def upkeep(tenant: str, store: str) -> Key:
+    """The row that says where the upkeep of a store goes on, by the store's id."""
+    return Key(joined("upkeep", tenant, store), "upkeep")
+
+
 def kept_store(tenant: str, id: str) -> Key:
     """The row that says that a store has not been deleted, by its id: who adds a memory to it checks that."""
     return Key(joined("kept-store", tenant, id), "store")
@@ -78,8 +83,13 @@ def cleared(tenant: str, id: str) -> Key:
     return Key(joined("cleared-store", tenant, id), "store")
 
 
+def cleared_session(tenant: str, id: str) -> Key:
+    """The row of a deleted session whose memories are still to go."""
+    return Key(joined("cleared-session", tenant, id), "session")
+
+
 def clearing(name: str) -> str:
-    """The shard of the ``work`` index for a deleted store whose memories are still to go."""
+    """The shard of the ``work`` index for a deleted store or session whose memories are still to go."""
     return joined("clearing", shard(name))
 
 

@@ -25,7 +25,7 @@ from commonplace.rows import keys
 from commonplace.rows.codec import Reader, per_chunk, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import counted, tallied
-from commonplace.rows.listing import Listed, Place, listed
+from commonplace.rows.listing import Listed, Place, carried, listed, weightless
 from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living
 from commonplace.rows.memory_writes import (
     Entry,
@@ -47,6 +47,14 @@ T = TypeVar("T")
 MOST_SOURCES = 250
 """Events that a memory names as its sources; more of the same are not told. Ids of 256 characters, of up to 6 bytes each in
 JSON, so stay within the 400 KB of an item (DynamoDB)."""
+
+LAST_ID = "\U0010ffff"
+"""Stands behind every id, in the order of the lists."""
+
+
+def weight(memory: Memory) -> int:
+    """Bytes of its content and metadata in an answer, all of which show both."""
+    return carried(text(memory.content)) + carried(text(memory.metadata))
 
 
 class Memories:
@@ -224,10 +232,22 @@ class Memories:
         return {id: () if item is None else tuple(Reader(item.attributes).json("events")) for id, item in rows.items()}
 
     async def page(
-        self, tenant: str, filter: Filter, *, limit: int, offset: int = 0, start: Place | None = None
+        self,
+        tenant: str,
+        filter: Filter,
+        *,
+        limit: int,
+        offset: int = 0,
+        start: Place | None = None,
+        newest_first: bool = True,
+        until: datetime | None = None,
+        shown: bool = True,
     ) -> Listed[Memory]:
-        """The memories that the filter means, newest first. ``filter.store`` must be given."""
+        """A page of the memories that the filter means, by when they were written; only those written ``until`` a time, if one
+        is given. As many as an answer can show, unless it is said that they are not to be ``shown`` all. ``filter.store`` must
+        be given."""
         partition, index = _narrowest(tenant, filter)
+        high = None if until is None else f"{keys.stamp(until)}#{LAST_ID}"
 
         async def load(wanted: Sequence[Key]) -> list[Memory | None]:
             items = await self._table.batch_get(wanted)
@@ -236,13 +256,25 @@ class Memories:
 
         return await listed(
             self._table,
-            Query(partition=partition, index=index, descending=True),
+            Query(partition=partition, index=index, descending=newest_first, high=high),
             load,
             limit=limit,
             offset=offset,
             filtered=filter != _whole(filter, *LISTS[index]),
             start=start,
+            weigh=weight if shown else weightless,
         )
+
+    async def kept_up(self, tenant: str, store: str) -> Place | None:
+        """Where the upkeep of a store goes on; None for its oldest memory."""
+        item = await self._table.get(keys.upkeep(tenant, store))
+        after = None if item is None else Reader(item.attributes).maybe("after")
+        return None if after is None else Place(after)
+
+    async def keep_up(self, tenant: str, store: str, place: Place | None) -> None:
+        """Writes where the upkeep of a store goes on. Of two at the same time one is kept: both are places of it."""
+        after = None if place is None else place.after
+        await self._table.transact([Put(keys.upkeep(tenant, store), present({"noun": "upkeep", "after": after}))])
 
     async def total(self, tenant: str, filter: Filter) -> int | None:
         """How many memories the filter means, where a counter knows it; else None."""
