@@ -123,7 +123,7 @@ def _encoded(agent: Agent) -> dict[str, Value]:
             "updated_at": agent.updated_at,
             "revision": agent.revision,
             "listing_key": keys.members("agents", agent.tenant),
-            "listing_at": keys.joined(keys.stamp(agent.created_at), agent.id),
+            "listing_at": keys.timed(agent.created_at, agent.id),
         }
     )
 

@@ -187,7 +187,7 @@ class Events:
         writes = [
             Update(
                 keys.event(each.tenant, each.organization, each.id),
-                set=present({"marked_at": at, "work_at": _at(at, each)}),
+                set=present({"marked_at": at, "work_at": keys.timed(at, each.id)}),
                 remove=("batch",),
                 condition=RevisionIs(_revision(each)),
             )
@@ -242,12 +242,7 @@ def arrived(tenant: str, organization: str, count: int) -> Count:
 
 def place(event: Event) -> str:
     """Where an event stands in its lists."""
-    return _at(event.at, event)
-
-
-def _at(moment: datetime, event: Event) -> str:
-    """A place for an event that sorts by a time."""
-    return keys.joined(keys.stamp(moment), event.id)
+    return keys.timed(event.at, event.id)
 
 
 def _grouped(writes: Sequence[Staged]) -> list[list[Staged]]:
@@ -343,7 +338,7 @@ def _encoded(event: Event) -> dict[str, Value]:
             "batch": event.batch,
             "marked_at": marked,
             "work_key": None if marked is None else keys.extracting(event.id),
-            "work_at": None if marked is None else _at(marked, event),
+            "work_at": None if marked is None else keys.timed(marked, event.id),
             "listing_key": listing,
             "user_key": keys.members("events", event.tenant, event.organization, "user", event.actor),
             "session_key": keys.members("events", event.tenant, event.organization, "session", event.session),

@@ -84,11 +84,11 @@ def encoded(memory: Memory) -> dict[str, Value]:
             "lapsed": memory.lapsed or None,
             "brought": memory.brought,
             "insight": None if memory.insight is None else text(asdict(memory.insight)),
-            "listing_at": f"{keys.stamp(memory.created_at)}#{memory.id}",
+            "listing_at": keys.timed(memory.created_at, memory.id),
             **listing,
             **marked(memory.marked_at, memory.id),
             "expiring_key": None if memory.expires_at is None else keys.expiring(memory.id),
-            "expiring_at": None if memory.expires_at is None else _work_at(memory.expires_at, memory.id),
+            "expiring_at": None if memory.expires_at is None else keys.timed(memory.expires_at, memory.id),
         }
     )
 
@@ -172,7 +172,7 @@ def marked(moment: datetime | None, id: str) -> dict[str, str | None]:
     """The place in the ``work`` index of what the index has not caught up with since ``moment``."""
     if moment is None:
         return {"work_key": None, "work_at": None}
-    return {"work_key": keys.pending(id), "work_at": _work_at(moment, id)}
+    return {"work_key": keys.pending(id), "work_at": keys.timed(moment, id)}
 
 
 def told(notify: Notify | None) -> dict[str, str | None]:
@@ -180,10 +180,6 @@ def told(notify: Notify | None) -> dict[str, str | None]:
     if notify is None:
         return {"notify_url": None, "notify_secret": None}
     return {"notify_url": notify.url, "notify_secret": notify.secret}
-
-
-def _work_at(moment: datetime, id: str) -> str:
-    return f"{keys.stamp(moment)}#{id}"
 
 
 def _notify(row: Reader) -> Notify | None:

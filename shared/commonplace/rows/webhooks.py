@@ -91,7 +91,7 @@ class Deliveries:
         writes = [
             Update(
                 keys.delivery(each.tenant, each.id),
-                set=present({"due_at": until, "work_at": _work_at(until, each)}),
+                set=present({"due_at": until, "work_at": keys.timed(until, each.id)}),
                 condition=RevisionIs(each.revision),
             )
             for each in deliveries
@@ -175,14 +175,10 @@ def _delivery_row(delivery: Delivery) -> dict[str, Value]:
             "attempts": text(attempts),
             "revision": delivery.revision,
             "work_key": None if due is None else keys.due(delivery.id),
-            "work_at": None if due is None else _work_at(due, delivery),
+            "work_at": None if due is None else keys.timed(due, delivery.id),
             TTL_ATTRIBUTE: int((delivery.created_at + RECORD_LIFE).timestamp()),
         }
     )
-
-
-def _work_at(due: datetime, delivery: Delivery) -> str:
-    return f"{keys.stamp(due)}#{delivery.id}"
 
 
 def _delivery(item: Item) -> Delivery:
