@@ -157,13 +157,14 @@ class Converse:
         """Puts a session aside, and with ``cascade`` deletes its memories, some of them perhaps later; when. Raises
         ``NotFound``."""
         now = self._clock.now()
+        clearing = Clearing(tenant=tenant, session=id, deleted_at=now) if cascade else None
 
         async def attempt() -> None:
-            await self._sessions.remove(await self.get(tenant, id), now, cascade=cascade)
+            await self._sessions.remove(await self.get(tenant, id), now, clearing)
 
         await until_settled(attempt)
-        if cascade:
-            await self._forget.session(Clearing(tenant=tenant, session=id, deleted_at=now))
+        if clearing is not None:
+            await self._forget.session(clearing)
         return now
 
     async def _of(self, session: Session, most: int) -> list[Memory]:

@@ -88,9 +88,10 @@ class Furnish:
             raise Invalid("The default memory store cannot be deleted.")
 
         async def attempt() -> Clearing:
-            store, now = await self.get(tenant, key), self._clock.now()
-            await self._stores.remove(store, now)
-            return Clearing(tenant=tenant, store=store.id, deleted_at=now)
+            store = await self.get(tenant, key)
+            clearing = Clearing(tenant=tenant, store=store.id, deleted_at=self._clock.now())
+            await self._stores.remove(store, clearing)
+            return clearing
 
         cleared = await until_settled(attempt)
         await self._queue.send([clear_message(cleared)])  # if it is refused, the sweeper finds the mark

@@ -81,7 +81,7 @@ def _key(tenant: str, store: str, session: str | None) -> Key:
 
 
 def _at(moment: datetime, clearing: Clearing) -> str:
-    return f"{keys.stamp(moment)}#{clearing.session or clearing.store}"
+    return keys.timed(moment, clearing.session or clearing.store)
 
 
 def _decoded(item: Item) -> Clearing:

@@ -91,11 +91,11 @@ class Sessions:
         await commit(self._table, [Staged(put, _changed)])
         return new
 
-    async def remove(self, session: Session, now: datetime, *, cascade: bool = False) -> None:
-        """Puts a session aside: nothing finds it any more, its external id is free. With ``cascade`` its memories are marked
-        to be cleared, and its summary, which is made of their sentences, is gone. Raises ``NotFound`` or ``Conflict``."""
+    async def remove(self, session: Session, now: datetime, clearing: Clearing | None = None) -> None:
+        """Puts a session aside: nothing finds it any more, its external id is free. With a ``clearing`` its memories are
+        marked to be cleared, and its summary, which is made of their sentences, is gone. Raises ``NotFound`` or ``Conflict``."""
         own = keys.session(session.tenant, session.id)
-        kept = replace(session, summary=None) if cascade else session
+        kept = session if clearing is None else replace(session, summary=None)
         aside = present(
             {
                 **{name: value for name, value in _encoded(kept).items() if not name.endswith(("_key", "listing_at"))},
@@ -109,8 +109,8 @@ class Sessions:
         ]
         if session.external_id is not None:
             writes.append(Staged(Delete(keys.session_external(session.tenant, session.external_id))))
-        if cascade:
-            writes.append(begun(Clearing(tenant=session.tenant, session=session.id, deleted_at=now)))
+        if clearing is not None:
+            writes.append(begun(clearing))
         await commit(self._table, [*writes, *tallied(_counts(session, -1))])
 
     async def page(
@@ -198,7 +198,7 @@ def _encoded(session: Session) -> dict[str, Value]:
             "listing_key": keys.members("sessions", session.tenant),
             "agent_key": None if agent is None else keys.members("sessions", session.tenant, "agent", agent),
             "project_key": None if project is None else keys.members("sessions", session.tenant, "project", project),
-            "listing_at": f"{keys.stamp(session.created_at)}#{session.id}",
+            "listing_at": keys.timed(session.created_at, session.id),
         }
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
 from commonplace.model.errors import CommonplaceError, Conflict, NotFound
@@ -42,7 +41,7 @@ class Stores:
         await commit(self._table, [Staged(put, _changed)])
         return new
 
-    async def remove(self, store: Store, now: datetime) -> None:
+    async def remove(self, store: Store, clearing: Clearing) -> None:
         """Takes a store away and frees its key; from now on nothing is added to it, and what was in it is marked to be
         cleared. Raises ``NotFound`` or ``Conflict``."""
         await commit(
@@ -50,7 +49,7 @@ class Stores:
             [
                 Staged(Delete(keys.store(store.tenant, store.key), RevisionIs(store.revision)), _changed),
                 Staged(Delete(keys.kept_store(store.tenant, store.id))),
-                begun(Clearing(tenant=store.tenant, store=store.id, deleted_at=now)),
+                begun(clearing),
             ],
         )
 
@@ -97,7 +96,7 @@ def _encoded(store: Store) -> dict[str, Value]:
             "updated_by": store.updated_by,
             "revision": store.revision,
             "listing_key": keys.members("stores", store.tenant),
-            "listing_at": f"{keys.stamp(store.created_at)}#{store.id}",
+            "listing_at": keys.timed(store.created_at, store.id),
         }
     )
 
