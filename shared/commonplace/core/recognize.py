@@ -1,7 +1,6 @@
 """Recognizing what is there already."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from commonplace.core.passages import passages
@@ -16,10 +15,6 @@ from commonplace.rows.memories import Memories
 
 NEAREST = 10
 """Candidates that are asked for at first: more than one where some turn out to be gone."""
-
-MORE = 4
-"""How many times as many are asked for where all of them were near, and none was it: a filter cannot say that a memory is of
-no user, so those of all users may stand before it."""
 
 MOST_CANDIDATES = 1_000
 """Candidates that are asked for at most."""
@@ -63,7 +58,8 @@ class Recognize:
                 if repeated is not None or len(near) < probe.k or probe.k >= MOST_CANDIDATES:
                     return repeated
                 known |= {candidate.memory for candidate in new}
-                probe = replace(probe, k=min(MORE * probe.k, MOST_CANDIDATES))
+                # A filter cannot say that a memory is of no user, so those of all users may stand before it.
+                probe = probe.wider(MOST_CANDIDATES)
         except (Unavailable, Invalid):
             return None
 

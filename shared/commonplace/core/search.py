@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -21,12 +21,8 @@ from commonplace.ports.meter import ArmName, Measure, Meter, degraded_answer, se
 from commonplace.ports.world import Clock
 from commonplace.rows.memories import Memories
 
-MORE = 4
-"""How many times as many candidates are asked for where a few memories of many passages took all places."""
-
 MOST_CANDIDATES = 10_000
 """Hits that OpenSearch returns at most (``index.max_result_window``)."""
-
 
 LONG = 20_000
 """Characters that can be judged without keeping others waiting: more than a few milliseconds' worth go to a thread."""
@@ -103,8 +99,9 @@ class Search:
             return Findings(Arm(failure=failure), Arm())
         probe = Probe(tenant=tenant, vector=vector, text=text or None, k=max(self._tuning.candidates, 2 * wanted.limit))
         findings = await self._index.search(self._embedder.space, probe, wanted.filter)
+        # A few memories of many passages may have taken all places.
         while _crowded(findings, probe.k, wanted.limit):
-            probe = replace(probe, k=min(MORE * probe.k, MOST_CANDIDATES))
+            probe = probe.wider(MOST_CANDIDATES)
             findings = await self._index.search(self._embedder.space, probe, wanted.filter)
         return findings if failure is None else Findings(Arm(failure=failure), findings.words)
 

@@ -1,11 +1,14 @@
 """What an index holds of a memory: one document for each passage."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from commonplace.model.memory import Memory, Tier
 from commonplace.model.scope import Scope
 from commonplace.model.values import Metadata
+
+MORE = 4
+"""How many times as many candidates are asked for where those of a probe were not enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,10 @@ class Probe:
     vector: tuple[float, ...] | None
     text: str | None
     k: int
+
+    def wider(self, most: int) -> "Probe":
+        """The same question for ``MORE`` times as many candidates, and no more than ``most``."""
+        return replace(self, k=min(MORE * self.k, most))
 
 
 @dataclass(frozen=True, slots=True)
