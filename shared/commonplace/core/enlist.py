@@ -64,13 +64,6 @@ class Enlist:
             found, _ = await self.create(tenant, AgentOrder(name=reference))
         return found
 
-    async def adopt(self, tenant: str, reference: str) -> Agent:
-        """As ``ensure``, for callers to whom every name is as good as another: an unknown UUID becomes an agent too."""
-        try:
-            return await self.ensure(tenant, reference)
-        except NotFound:
-            return (await self.create(tenant, AgentOrder(name=reference, id=reference)))[0]
-
     async def create(self, tenant: str, order: AgentOrder) -> tuple[Agent, bool]:
         """A new agent and True; or, if its name or id is taken, the agent that has it and False."""
         now = self._clock.now()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from commonplace.core.embed import Embed, message
-from commonplace.core.enlist import Enlist, well_formed
+from commonplace.core.enlist import AgentOrder, Enlist, well_formed
 from commonplace.core.gauge import Gauge
 from commonplace.core.notify import Notify
 from commonplace.core.recognize import Recognize
@@ -195,7 +195,9 @@ class Remember:
         return Remembered(memory) if error is None else error
 
     async def _agents(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, Agent | CommonplaceError]:
-        """The agents by what they are called, made where they are new; none outside of the store that all dialects share."""
+        """The agents by what they are called, made where they are new; none outside of the store that all dialects share. To
+        those who say their level every name is as good as another: an unknown UUID becomes an agent too.
+        """
         freely = {draft.agent for draft in drafts if draft.level is not None}
 
         async def known(reference: str) -> Agent | CommonplaceError | None:
@@ -208,8 +210,8 @@ class Remember:
         found: dict[str, Agent | CommonplaceError] = {}
         for reference, agent in zip(ordered, await asyncio.gather(*map(known, ordered)), strict=True):
             # One after the other: one counter counts them, and DynamoDB refuses transactions that meet there.
-            make = self._enlist.adopt if reference in freely else self._enlist.ensure
-            found[reference] = await make(tenant, reference) if agent is None else agent
+            order = AgentOrder(name=reference, id=reference if well_formed(reference) else None)
+            found[reference] = (await self._enlist.create(tenant, order))[0] if agent is None else agent
         return found
 
     async def _known_sessions(self, tenant: str, drafts: Sequence[Draft]) -> dict[str, bool | CommonplaceError]:
