@@ -10,12 +10,13 @@ from commonplace.core.cursor import Cursors
 from commonplace.model.errors import Invalid, NotFound
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Memory
+from commonplace.model.payload import LARGEST
 from commonplace.model.scope import Scope
 from commonplace.model.values import Metadata
 from commonplace.ports.table import Key, Put
 from commonplace.rows import keys
 from commonplace.rows.apikeys import Secrets
-from commonplace.rows.listing import BUDGET, FULL, LARGEST, SKIPPED, Listed, Place
+from commonplace.rows.listing import BUDGET, FULL, SKIPPED, Listed, Place
 from commonplace.rows.memories import Memories
 from commonplace.rows.memory_writes import Entry
 from fakes import START

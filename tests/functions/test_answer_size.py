@@ -14,10 +14,9 @@ from commonplace.dialects.relay.errors import Relay
 from commonplace.http.dialect import Dialect
 from commonplace.http.endpoint import Call, Operation, Reply, Spoken, application
 from commonplace.http.host import Host
-from commonplace.http.payload import demand_carried
 from commonplace.http.shared_path import RELAY, SharedPath
 from commonplace.model.errors import Invalid
-from commonplace.rows.listing import LARGEST
+from commonplace.model.payload import LARGEST, demand_carried
 from world import Client, World
 
 pytestmark = pytest.mark.anyio

@@ -7,12 +7,12 @@ import pytest
 from commonplace.adapters.embedded import table as sqlite
 from commonplace.adapters.embedded.database import Database
 from commonplace.model.errors import Invalid
+from commonplace.model.payload import LARGEST
 from commonplace.ports.table import Item, Key, Put, Query, Scanned, Slice, Table, Write
 from commonplace.rows.listing import (
     BUDGET,
     FULL,
     KEYS_AT_ONCE,
-    LARGEST,
     SKIPPED,
     SLICE,
     Listed,

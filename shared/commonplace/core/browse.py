@@ -10,7 +10,7 @@ from commonplace.model.memory import Memory
 from commonplace.model.page import Page
 from commonplace.model.space import Space
 from commonplace.ports.world import Clock
-from commonplace.rows.listing import Kept, Reading, some, window
+from commonplace.rows.listing import Kept, Reading, some, weightless, window
 from commonplace.rows.memories import Memories, weight
 
 SLICE = 200
@@ -39,7 +39,7 @@ async def looked_over(
     found: list[Memory] = []
     reading, held = Reading(MOST_READ), 0
     while reading.goes_on and held <= MOST_HELD:
-        listed = await memories.page(tenant, filter, limit=SLICE, start=reading.place, shown=False)
+        listed = await memories.page(tenant, filter, limit=SLICE, start=reading.place, weigh=weightless)
         found += (meant := [memory for memory in reading.took(listed) if wanted(memory)])
         held += sum(map(weight, meant))
     return found, reading.place is not None
@@ -103,7 +103,7 @@ class Browse:
         """
         total = await self._memories.total(tenant, filter) if wanted is everything else None
         if total is None:
-            pages = partial(self._memories.page, tenant, filter, shown=False)
+            pages = partial(self._memories.page, tenant, filter, weigh=weightless)
             return await window(pages, MOST_READ, wanted, limit=limit, offset=skip, weigh=weight)
         if skip >= total:
             return [], total

@@ -20,7 +20,7 @@ from commonplace.ports.queue import Queue
 from commonplace.ports.world import Clock
 from commonplace.rows import keys
 from commonplace.rows.commit import Staged
-from commonplace.rows.listing import Reading
+from commonplace.rows.listing import Reading, weightless
 from commonplace.rows.memories import Memories
 from commonplace.rows.memory_writes import Duplicate
 from commonplace.rows.webhooks import staged
@@ -79,7 +79,13 @@ class Revise:
         while reading.goes_on and demoted < most:
             place = reading.place
             listed = await self._memories.page(
-                tenant, filter, limit=AT_ONCE, start=reading.place, newest_first=False, until=now - IDLE, shown=False
+                tenant,
+                filter,
+                limit=AT_ONCE,
+                start=reading.place,
+                newest_first=False,
+                until=now - IDLE,
+                weigh=weightless,
             )
             for memory in reading.took(listed):
                 if demoted < most and memory.updated_at <= now - IDLE and not memory.expired(now):

@@ -21,7 +21,6 @@ from commonplace.http.credentials import AnyKey, permit, visitor
 from commonplace.http.dialect import Dialect, owner
 from commonplace.http.host import Host
 from commonplace.http.path import decoded, matched
-from commonplace.http.payload import demand_carried
 from commonplace.http.shared_path import RELAY
 from commonplace.model.apikey import Permission, Principal
 from commonplace.model.errors import (
@@ -33,6 +32,7 @@ from commonplace.model.errors import (
     TooLarge,
     Unauthenticated,
 )
+from commonplace.model.payload import demand_carried
 from commonplace.model.values import Json, json_value
 
 log = logging.getLogger("commonplace.http")

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from commonplace.model.errors import Invalid
+from commonplace.model.payload import LARGEST, too_large
 from commonplace.ports.table import Key, Query, Table
 
 T = TypeVar("T")
@@ -21,26 +21,9 @@ BUDGET = 2_000
 SKIPPED = 20_000
 """Rows that one page leaves out unread at most before it is an empty one that says where to go on."""
 
-LARGEST = 6 * 1024 * 1024
-"""Bytes that Lambda takes of a function's answer (AWS, "Lambda quotas")."""
-
 FULL = 5 * 1024 * 1024
 """Bytes that the things of a page have together at most, if it is more than one thing. The rest of an answer is for what is
 not weighed: names, times, and numbers of up to a thousand things."""
-
-
-def carried(text: str) -> int:
-    """Bytes of JSON when Lambda carries it as a string in other JSON.
-
-    There quotes and backslashes are escaped once more; all others stay as they are (since Python 3.12, and JSON has no
-    control characters).
-    """
-    return len(text.encode()) + text.count('"') + text.count("\\")
-
-
-def too_large() -> Invalid:
-    """What is said where an answer would have more than ``LARGEST`` bytes."""
-    return Invalid("The answer would be larger than 6 MB; ask for less at once, as with a smaller limit")
 
 
 def weightless(_: object) -> int:

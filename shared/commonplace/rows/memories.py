@@ -8,6 +8,7 @@ from typing import TypeVar
 from commonplace.model.errors import CommonplaceError, Unavailable
 from commonplace.model.filter import Filter
 from commonplace.model.memory import Accesses, Memory, Tombstone
+from commonplace.model.payload import carried
 from commonplace.model.scope import DEFAULT_STORE
 from commonplace.model.space import Embedding, Space
 from commonplace.ports.table import (
@@ -25,7 +26,7 @@ from commonplace.rows import keys
 from commonplace.rows.codec import Reader, per_chunk, present, text
 from commonplace.rows.commit import Staged, commit
 from commonplace.rows.figures import counted, tallied
-from commonplace.rows.listing import Listed, Place, carried, listed, weightless
+from commonplace.rows.listing import Listed, Place, listed
 from commonplace.rows.memory_items import LISTS, buried, decoded, encoded, list_key, living
 from commonplace.rows.memory_writes import (
     Entry,
@@ -241,13 +242,13 @@ class Memories:
         start: Place | None = None,
         newest_first: bool = True,
         until: datetime | None = None,
-        shown: bool = True,
+        weigh: Callable[[Memory], int] = weight,
     ) -> Listed[Memory]:
         """A page of the memories that the filter means, by when they were written; only those written ``until`` a time, if one
-        is given. As many as an answer can show, unless it is said that they are not to be ``shown`` all. ``filter.store`` must
-        be given."""
+        is given. As many as an answer can show; all, where they are ``weightless`` because they are not shown. ``filter.store``
+        must be given."""
         partition, index = _narrowest(tenant, filter)
-        high = None if until is None else f"{keys.stamp(until)}#{LAST_ID}"
+        high = None if until is None else keys.timed(until, LAST_ID)
 
         async def load(wanted: Sequence[Key]) -> list[Memory | None]:
             items = await self._table.batch_get(wanted)
@@ -262,7 +263,7 @@ class Memories:
             offset=offset,
             filtered=filter != _whole(filter, *LISTS[index]),
             start=start,
-            weigh=weight if shown else weightless,
+            weigh=weigh,
         )
 
     async def kept_up(self, tenant: str, store: str) -> Place | None:
